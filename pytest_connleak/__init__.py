@@ -1,0 +1,18 @@
+"""Fails tests that leave sessions, streamed responses or sockets open, and names the line that did it.
+
+A conftest may load the plugin with ``pytest_plugins = ["pytest_connleak"]``; where the package is
+installed, pytest finds it under the name ``connleak``.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from .errors import ConnleakError, PytestConnectionLeakWarning, SettingError
+
+__all__ = ["ConnleakError", "PytestConnectionLeakWarning", "SettingError"]
+
+
+def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Load the plugin, if it is not loaded already and ``-p no:connleak`` does not forbid it."""
+    pluginmanager.import_plugin("connleak", consider_entry_points=True)

@@ -1,0 +1,145 @@
+"""The terminal report: one block per creation site, with the tests that it hit.
+
+The shape of a block, always in this order (see rustc and zizmor): what; where; the source line; the
+library's line; how it was called; tests; connections; who keeps it alive; why it does not fail; help;
+where to read more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from ..report import Entry, Report
+
+# So many tests, lines of a stack and connections are shown of each block; the rest is counted.
+MOST = 5
+
+# What does not fail the run, and how the report calls it.
+STATUS_TITLES = {
+    "shared": "listed, fails nothing: kept for the process",
+    "library": "listed, fails nothing: a known habit of a library",
+    "ignored": "ignored",
+    "baseline": "in the baseline",
+    "test-failed": "seen in a test that failed anyway",
+}
+
+
+class Text(NamedTuple):
+    """A piece of text, and whether it is printed as an error, a mere note, or in bold."""
+
+    text: str
+    style: str = ""
+
+
+Row = tuple[Text, ...]
+
+
+def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
+    """The rows of the whole report; ignored findings are only counted unless ``verbose``."""
+    sites: dict[tuple[str, str, int, str], list[Entry]] = {}
+    for entry in report.entries:
+        if verbose or entry.status not in ("ignored", "baseline"):
+            sites.setdefault(entry.site, []).append(entry)
+    # What fails the run comes last: it is nearest to the eye when the run has ended.
+    for entries in sorted(sites.values(), key=lambda e: (e[0].status == "leak", e[0].status == "test-failed")):
+        yield from block(entries)
+        yield ()
+    for part, error in report.faults.items():
+        yield (Text("connleak was switched off in part: ", "error"), Text(f"{part} failed with {error}"))
+    for ignore in report.unused_ignores:
+        yield (Text("ignore without use: ", "note"), Text(ignore))
+
+
+def block(entries: list[Entry]) -> Iterator[Row]:
+    """The rows about one creation site."""
+    first = entries[0]
+    failing = first.status == "leak"
+    yield (Text(first.kind, "error" if failing else "note"), Text(f": {first.message}", "bold"))
+    yield from _where(first)
+    if first.library_stack:
+        library = first.library_stack[-1]
+        yield _remark("made in", f"{library.path}:{library.line} in {library.function}")
+    for line in first.stack[1 : 1 + MOST]:
+        yield _remark("called from", f"{line.path}:{line.line} in {line.function}")
+    yield _remark("tests", _tests(entries))
+    for connection in first.connections[:MOST]:
+        descriptor = "" if connection["fd"] is None else f", fd {connection['fd']}"
+        peer = f" -> {connection['remote']}" if connection["remote"] else ""
+        yield _remark("connection", f"{connection['local']}{peer} ({connection['status']}{descriptor})")
+    for holder in dict.fromkeys(e.held_by for e in entries if e.held_by):
+        yield _remark("kept alive by", holder)
+    if not failing:
+        reason = f" ({first.reason})" if first.reason else ""
+        yield _remark("status", STATUS_TITLES.get(first.status, first.status) + reason)
+    label = "help: "
+    for text in first.help.splitlines():
+        yield (Text(f"   = {label}" if label else " " * 11, "note"), Text(text))
+        label = ""
+    yield _remark("more", f"README.md, section {first.kind}")
+
+
+def short(entries: list[Entry]) -> str:
+    """The findings of one test, for its failure: what and where."""
+    lines = []
+    for entry in entries:
+        times = f" ({entry.count} times)" if entry.count > 1 else ""
+        lines.append(f"{entry.kind}: {entry.message}{times}")
+        if entry.path is not None:
+            lines.append(f"  --> {entry.path}:{entry.line} in {entry.function}")
+            lines.append(f"      {entry.source}")
+        if entry.held_by:
+            lines.append(f"      kept alive by {entry.held_by}")
+        lines.append(f"  help: {entry.help.replace(chr(10), chr(10) + '        ')}")
+    return "\n".join(lines)
+
+
+def headline(entries: list[Entry]) -> str:
+    """The findings of one test in one line, for the short test summary."""
+    sites = dict.fromkeys(f"{e.kind} at {e.path}:{e.line}" if e.path else e.kind for e in entries)
+    return f"connection leak: {', '.join(sites)}"
+
+
+def counts(report: Report) -> str:
+    """The last line: how many of which kind, and how many that fail nothing."""
+    failing = _count(e.kind for e in report.entries if e.status == "leak")
+    others = _count(e.status for e in report.entries if e.status != "leak")
+    text = ", ".join(f"{number} {kind}" for kind, number in failing.items()) or "no leaks"
+    rest = ", ".join(f"{number} {status}" for status, number in others.items())
+    return f"connleak: {text}" + (f"; not failing: {rest}" if rest else "")
+
+
+def _count(words: Iterator[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for word in words:
+        found[word] = found.get(word, 0) + 1
+    return dict(sorted(found.items()))
+
+
+def _where(entry: Entry) -> Iterator[Row]:
+    if entry.path is None:
+        yield (Text("  --> ", "note"), Text("(no line: opened outside of Python)"))
+        return
+    number = str(entry.line)
+    margin = " " * len(number)
+    yield (Text("  --> ", "note"), Text(f"{entry.path}:{entry.line}"), Text(f" in {entry.function}"))
+    if entry.source:
+        yield (Text(f" {margin} |", "note"),)
+        yield (Text(f" {number} | ", "note"), Text(entry.source))
+        yield (Text(f" {margin} |", "note"),)
+
+
+def _remark(label: str, text: str) -> Row:
+    return (Text(f"   = {label}: ", "note"), Text(text))
+
+
+def _tests(entries: list[Entry]) -> str:
+    nodeids = dict.fromkeys(e.nodeid or "(outside of any test)" for e in entries)
+    times = sum(e.count for e in entries)
+    shown = ", ".join(islice(nodeids, MOST))
+    more = f" and {len(nodeids) - MOST} more" if len(nodeids) > MOST else ""
+    often = f" ({times} times)" if times > len(nodeids) else ""
+    scopes = {e.scope for e in entries} - {"function", "process"}
+    scope = f", made for the {' and '.join(sorted(scopes))}" if scopes else ""
+    return shown + more + often + scope

@@ -1,0 +1,60 @@
+"""Known habits of libraries: what they leave open on purpose, or give their users no way to close.
+
+Such findings have the status ``library``: they are listed and fail nothing, unless ``connleak_library = fail``.
+Every entry has its reason and a link.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """A habit: findings of ``kind`` with a frame ``module.function`` of this :mod:`fnmatch` pattern."""
+
+    kind: str
+    pattern: str
+    reason: str
+    link: str
+
+
+HABITS = (
+    Habit(
+        "unclosed-pool",
+        "urllib3.<module>",
+        "urllib3.request() uses a pool of the module, which is made on import and never closed",
+        "https://urllib3.readthedocs.io/en/stable/reference/urllib3.html#urllib3.request",
+    ),
+    Habit(
+        "unclosed-pool",
+        "urllib3.request",
+        "the same pool, where urllib3 was imported before the plugin and it is first seen when it is used",
+        "https://urllib3.readthedocs.io/en/stable/reference/urllib3.html#urllib3.request",
+    ),
+    Habit(
+        "unclosed-pool",
+        "botocore.httpsession.URLLib3Session.*",
+        "clients of boto3 share their connections for the life of the process; close() came late and is optional",
+        "https://github.com/boto/botocore/issues/1810",
+    ),
+    Habit(
+        "unclosed-pool",
+        "sentry_sdk.transport.*",
+        "the background worker keeps its pool until the process exits",
+        "https://docs.sentry.io/platforms/python/configuration/draining/",
+    ),
+    Habit(
+        "unclosed-session",
+        "opentelemetry.exporter.*",
+        "exporters send in the background until shutdown() of their provider",
+        "https://opentelemetry.io/docs/languages/python/exporters/",
+    ),
+)
+
+
+def habit(kind: str, names: frozenset[str]) -> Habit | None:
+    """The habit that a finding with these ``module.function`` names belongs to."""
+    matching = (h for h in HABITS if h.kind == kind and any(fnmatchcase(name, h.pattern) for name in names))
+    return next(matching, None)

@@ -1,0 +1,307 @@
+"""How a library is watched: the only file that patches, guards and undoes.
+
+A library's file declares an :class:`Instrumentation` and decorates what it wants to be told::
+
+    instrumentation = Instrumentation("requests")
+
+    @instrumentation.after("requests.sessions:Session.close")
+    def close(probe, call): ...
+
+An observer cannot hurt.  It is told of a call and never makes it, so it cannot change arguments,
+result or exception; one that raises is disabled and named in the summary.  The methods of the
+library's own classes are wrapped, so ``isinstance``, subclassing, pickling and references that
+were taken before work on; signatures are kept (:func:`functools.wraps`), and all is put back at the end.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from ..recorder import Recorder as Probe
+
+__all__ = ["Call", "Installation", "Instrumentation", "Outcome", "Probe"]
+
+
+class Call(NamedTuple):
+    """A call of a watched method, as an observer sees it."""
+
+    instance: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any = None
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument by its name, or by its position after ``self``."""
+        if name in self.kwargs:
+            return self.kwargs[name]
+        return self.args[position] if position < len(self.args) else default
+
+
+class Outcome(NamedTuple):
+    """How a call ended, sent into the ``yield`` of an observer that is around it."""
+
+    result: Any
+    error: BaseException | None
+
+
+After = Callable[[Probe, Call], None]
+Around = Callable[[Probe, Call], Generator[None, Outcome, None]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observer:
+    """A function to tell about the calls of ``target`` (``module:Class.method``)."""
+
+    library: str
+    target: str
+    function: Callable[..., Any]
+    around: bool
+
+    @property
+    def module(self) -> str:
+        return self.target.partition(":")[0]
+
+    def __str__(self) -> str:
+        return f"{self.library} ({self.target})"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrumentation:
+    """What is watched of one library.
+
+    Attributes:
+        name: the library's import name.
+        distribution: what it is called where it is installed from; empty for the standard library.
+    """
+
+    name: str
+    distribution: str = ""
+    observers: list[Observer] = field(default_factory=list)
+
+    def after(self, target: str) -> Callable[[After], After]:
+        """Tell the decorated function when ``target`` has returned (not when it raised)."""
+        return self._decorator(target, around=False)
+
+    def around(self, target: str) -> Callable[[Around], Around]:
+        """Run the decorated generator up to its ``yield`` before ``target``, and on with the outcome after it."""
+        return self._decorator(target, around=True)
+
+    def _decorator(self, target: str, *, around: bool) -> Callable[[Any], Any]:
+        def decorate(function: Any) -> Any:
+            self.observers.append(Observer(self.name, target, function, around))
+            return function
+
+        return decorate
+
+
+@dataclass(slots=True)
+class _Patch:
+    """A wrapped method: where it stands, and what to put back (None: it was inherited)."""
+
+    owner: Any
+    name: str
+    wrapper: object
+    original: object
+
+    def undo(self) -> None:
+        # Somebody else's patch on top of ours stays: it would be rude, and wrong, to remove it.
+        if vars(self.owner).get(self.name) is not self.wrapper:
+            return
+        if self.original is None:
+            delattr(self.owner, self.name)
+        else:
+            setattr(self.owner, self.name, self.original)
+
+
+class Installation:
+    """The instrumentations at work for one recorder.
+
+    A library is patched when it is there, or as soon as the program has imported it; nothing is
+    imported here.  Several installations can be at work in one process (pytester runs a pytest within a
+    pytest): then the one that was started last is told, and those below it are not.
+
+    Attributes:
+        versions: the patched libraries and their versions ("" where they say none).
+        faults: what could not be watched, and why, by observer.
+    """
+
+    _active: list[Installation] = []  # noqa: RUF012  # shared on purpose: the stack of the process
+
+    def __init__(self, instrumentations: Sequence[Instrumentation], probe: Probe) -> None:
+        self.versions: dict[str, str] = {}
+        self.faults: dict[str, str] = {}
+        self._probe = probe
+        self._lock = threading.RLock()
+        self._patches: list[_Patch] = []
+        self._disabled: set[Observer] = set()
+        self._by_module: dict[str, list[Observer]] = {}
+        for instrumentation in instrumentations:
+            for observer in instrumentation.observers:
+                self._by_module.setdefault(observer.module, []).append(observer)
+        self._finder = _Finder(self._by_module, self._imported)
+
+    def start(self) -> None:
+        """Patch what is imported, and wait for the rest."""
+        self._active.append(self)
+        sys.meta_path.insert(0, self._finder)
+        for name in list(self._by_module):
+            module = sys.modules.get(name)
+            # A module that is being imported right now has no complete classes yet; its import is watched.
+            if module is not None and not getattr(module.__spec__, "_initializing", False):
+                self._imported(module)
+
+    def stop(self) -> None:
+        """Put everything back."""
+        if self._finder in sys.meta_path:
+            sys.meta_path.remove(self._finder)
+        with self._lock:
+            for patch in reversed(self._patches):
+                patch.undo()
+            self._patches.clear()
+        if self in self._active:
+            self._active.remove(self)
+
+    def _imported(self, module: ModuleType) -> None:
+        with self._lock:
+            for observer in self._by_module.get(module.__name__, ()):
+                try:
+                    self._patch(module, observer)
+                except Exception as error:  # the library has changed: go on without this observer
+                    self._fault(observer, error)
+                else:
+                    top = sys.modules.get(observer.library)
+                    self.versions[observer.library] = str(getattr(top, "__version__", ""))
+
+    def _patch(self, module: ModuleType, observer: Observer) -> None:
+        owner: Any = module
+        *path, name = observer.target.partition(":")[2].split(".")
+        for part in path:
+            owner = getattr(owner, part)
+        original = getattr(owner, name)
+        if original in (patch.wrapper for patch in self._patches):
+            return  # a reference to what is patched already
+        own = vars(owner).get(name)
+        wrapper = self._wrap(original, observer)
+        setattr(owner, name, wrapper)
+        self._patches.append(_Patch(owner, name, wrapper, own))
+
+    def _wrap(self, original: Callable[..., Any], observer: Observer) -> Callable[..., Any]:
+        active = self._active
+
+        @functools.wraps(original)
+        def told_after(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True  # pytest leaves this frame out of tracebacks
+            result = original(*args, **kwargs)
+            if active and active[-1] is self and args:
+                self._tell(observer, Call(args[0], args[1:], kwargs, result))
+            return result
+
+        @functools.wraps(original)
+        def told_around(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            if not (active and active[-1] is self and args):
+                return original(*args, **kwargs)
+            observation = self._begin(observer, Call(args[0], args[1:], kwargs))
+            try:
+                result = original(*args, **kwargs)
+            except BaseException as error:
+                self._end(observer, observation, Outcome(None, error))
+                raise
+            self._end(observer, observation, Outcome(result, None))
+            return result
+
+        return told_around if observer.around else told_after
+
+    def _tell(self, observer: Observer, call: Call) -> None:
+        if observer not in self._disabled:
+            try:
+                observer.function(self._probe, call)
+            except Exception as error:
+                self._fault(observer, error)
+
+    def _begin(self, observer: Observer, call: Call) -> Generator[None, Outcome, None] | None:
+        if observer in self._disabled:
+            return None
+        try:
+            observation: Generator[None, Outcome, None] = observer.function(self._probe, call)
+            next(observation)
+        except Exception as error:
+            self._fault(observer, error)
+            return None
+        return observation
+
+    def _end(self, observer: Observer, observation: Generator[None, Outcome, None] | None, outcome: Outcome) -> None:
+        if observation is not None:
+            try:
+                observation.send(outcome)
+            except StopIteration:
+                return
+            except Exception as error:
+                self._fault(observer, error)
+
+    def _fault(self, observer: Observer, error: Exception) -> None:
+        self._disabled.add(observer)
+        self.faults.setdefault(str(observer), f"{type(error).__name__}: {error}")
+
+
+class _Finder:
+    """Waits for modules to be imported: first on ``sys.meta_path``, it lets the others find and load them."""
+
+    def __init__(self, names: Iterable[str], imported: Callable[[ModuleType], None]) -> None:
+        self._names = frozenset(names)
+        self._imported = imported
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The spec that the other finders give, with a loader that tells when the module is ready."""
+        if name not in self._names:
+            return None
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            find_spec = getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = find_spec and find_spec(name, path, target)
+            if spec is not None:
+                self._announce(spec)
+                return spec
+        return None
+
+    def _announce(self, spec: ModuleSpec) -> None:
+        loader: Any = spec.loader
+        load = getattr(loader, "exec_module", None)
+        if load is None:
+            return
+
+        def exec_module(module: ModuleType) -> None:
+            # The loader looks untouched as soon as it has done its work, also to the module itself.
+            if vars(loader).get("exec_module") is exec_module:
+                del loader.exec_module
+            load(module)
+            self._imported(module)
+
+        try:
+            loader.exec_module = exec_module
+        except AttributeError:  # a loader without a __dict__: the module is patched at the next start
+            return
+
+
+def targets(instrumentations: Iterable[Instrumentation]) -> dict[str, list[str]]:
+    """The targets by library, for the test that checks that each exists."""
+    return {i.name: [o.target for o in i.observers] for i in instrumentations}
+
+
+def missing(target: str) -> bool:
+    """Whether ``module:Class.method`` does not exist in what is installed (it is imported here)."""
+    module, _, path = target.partition(":")
+    try:
+        owner: Any = __import__(module, fromlist=["_"])
+        for part in path.split("."):
+            owner = inspect.getattr_static(owner, part)
+    except (ImportError, AttributeError):
+        return True
+    return False

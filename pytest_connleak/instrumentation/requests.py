@@ -1,0 +1,67 @@
+"""requests 2.28 and later: sessions, and the timeout as it passes from the session to its adapter.
+
+Followed sources: ``requests/sessions.py`` and ``requests/adapters.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from ..recorder import ADAPTER
+from ..timeouts import limits
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("requests", "requests")
+
+
+@instrumentation.after("requests.sessions:Session.__init__")
+def session_opened(probe: Probe, call: Call) -> None:
+    session = call.instance
+    probe.opened(session, "session", "requests")
+    probe.adopted(session, _managers(session))
+
+
+# requests-mock calls the method that it found when it was imported, which may have been before this was patched.
+@instrumentation.around("requests_mock.mocker:_original_send")
+@instrumentation.around("requests.sessions:Session.send")
+def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    session, prepared = call.instance, call.argument(0, "request")
+    # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
+    probe.opened(session, "session", "requests")
+    probe.sent(session)
+    request = probe.begin(
+        session,
+        "requests",
+        getattr(prepared, "method", None) or "",
+        getattr(prepared, "url", None) or "",
+        limits(call.kwargs.get("timeout")),
+        response_name="requests.Response",
+    )
+    outcome = yield
+    # Not before: an adapter makes the pools of its proxies when it needs them.
+    probe.adopted(session, _managers(session))
+    probe.end(request, outcome.error)
+
+
+@instrumentation.after("requests.sessions:Session.close")
+def session_closed(probe: Probe, call: Call) -> None:
+    session = call.instance
+    probe.adopted(session, _managers(session))
+    probe.closed(session)
+
+
+@instrumentation.around("requests.adapters:HTTPAdapter.send")
+def adapter_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    request = probe.in_flight
+    if request is not None:
+        request.reached(ADAPTER, limits(call.argument(2, "timeout")))
+    yield
+
+
+def _managers(session: object) -> Iterator[object]:
+    """The pool managers of a session's adapters, also those for proxies."""
+    for adapter in list(getattr(session, "adapters", {}).values()):
+        attributes = getattr(adapter, "__dict__", {})
+        if "poolmanager" in attributes:
+            yield attributes["poolmanager"]
+        yield from list(attributes.get("proxy_manager", {}).values())

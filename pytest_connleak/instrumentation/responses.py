@@ -1,0 +1,23 @@
+"""responses: a mock that stands in for ``HTTPAdapter.send``, and so is given the timeout in effect.
+
+Without it, the limit that an adapter of the user's own adds would be missed where responses is active.
+Followed source: ``responses/__init__.py`` (``RequestsMock._on_request(adapter, request, **kwargs)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from ..recorder import CONNECTION
+from ..timeouts import limits
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("responses", "responses")
+
+
+@instrumentation.around("responses:RequestsMock._on_request")
+def mocked(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    request = probe.in_flight
+    if request is not None:
+        request.reached(CONNECTION, limits(call.kwargs.get("timeout")))
+    yield

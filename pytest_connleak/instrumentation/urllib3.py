@@ -1,0 +1,115 @@
+"""urllib3 1.26.16 and later: pool managers, single-host pools, responses, timeouts.
+
+Followed sources: ``urllib3/connectionpool.py`` (``urlopen``: the only place where the timeout in effect
+is known), ``urllib3/response.py`` (``release_conn``, ``close``), ``urllib3/util/timeout.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from ..recorder import CONNECTION
+from ..timeouts import is_given, limits
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("urllib3", "urllib3")
+
+_RESPONSE = "urllib3.HTTPResponse"
+_UNSET = object()
+
+
+# --- pools --------------------------------------------------------------------------------------------
+
+
+@instrumentation.after("urllib3.poolmanager:PoolManager.__init__")
+def manager_opened(probe: Probe, call: Call) -> None:
+    probe.opened(call.instance, "pool", "urllib3")
+
+
+@instrumentation.after("urllib3.poolmanager:PoolManager.clear")
+def manager_closed(probe: Probe, call: Call) -> None:
+    probe.closed(call.instance)
+
+
+@instrumentation.after("urllib3.poolmanager:PoolManager.connection_from_pool_key")
+def pool_adopted(probe: Probe, call: Call) -> None:
+    probe.adopted_one(call.instance, call.result)
+
+
+@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.__init__")
+def pool_opened(probe: Probe, call: Call) -> None:
+    probe.opened(call.instance, "pool", "urllib3")
+
+
+@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.close")
+def pool_closed(probe: Probe, call: Call) -> None:
+    probe.closed(call.instance)
+
+
+# --- requests -----------------------------------------------------------------------------------------
+
+
+@instrumentation.around("urllib3.poolmanager:PoolManager.urlopen")
+def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    manager = call.instance
+    probe.opened(manager, "pool", "urllib3")
+    probe.sent(manager)
+    timeout = call.kwargs.get("timeout", manager.connection_pool_kw.get("timeout", _UNSET))
+    method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
+    request = probe.begin(manager, "urllib3", method, url, limits(timeout), response_name=_RESPONSE)
+    outcome = yield
+    probe.end(request, outcome.error)
+
+
+@instrumentation.around("urllib3.connectionpool:HTTPConnectionPool.urlopen")
+def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    pool = call.instance
+    number = probe.opened(pool, "pool", "urllib3")
+    if pool.pool is not None:  # a closed pool refuses the request
+        probe.sent(pool)
+    timeout = call.argument(7, "timeout", _UNSET)
+    effective = limits(timeout if is_given(timeout) else pool.timeout)
+    request = probe.in_flight
+    begun = None
+    if request is None:
+        method, path = call.argument(0, "method", ""), call.argument(1, "url", "")
+        request = begun = probe.begin(
+            pool, "urllib3", method, _url(pool, path), effective, layer=CONNECTION, response_name=_RESPONSE
+        )
+    if request is None:
+        yield
+        return
+    request.reached(CONNECTION, effective)
+    before, request.pool = request.pool, number
+    outcome = yield
+    request.pool = before
+    if outcome.error is None:
+        request.responses.append((outcome.result, holds_connection))
+    probe.end(begun, outcome.error)
+
+
+def _url(pool: Any, path: str) -> str:
+    if not path.startswith("/"):
+        return path
+    return f"{pool.scheme}://{pool.host}{f':{pool.port}' if pool.port else ''}{path}"
+
+
+# --- responses ----------------------------------------------------------------------------------------
+
+
+def holds_connection(response: object) -> bool:
+    """Whether a response still keeps its connection from the pool."""
+    return getattr(response, "_connection", None) is not None
+
+
+@instrumentation.after("urllib3.response:HTTPResponse.release_conn")
+def response_released(probe: Probe, call: Call) -> None:
+    probe.released(call.instance)
+
+
+@instrumentation.after("urllib3.response:HTTPResponse.close")
+def response_closed(probe: Probe, call: Call) -> None:
+    # io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it.
+    if not getattr(call.instance, "_finalizing", False):
+        probe.closed(call.instance)

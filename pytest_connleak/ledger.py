@@ -1,0 +1,300 @@
+"""The life of every resource, as a table.
+
+The rules, which :data:`TRANSITIONS` puts into a form that a program can follow:
+
+* What is opened is OPEN until it is released (a response), closed, or garbage-collected.
+* Garbage-collected while open means COLLECTED: a leak, although its sockets are gone.
+* A request sent through a closed session or pool opens it again: urllib3 makes new connections.
+* A finalizer may close what the collector has already taken: then it was closed.
+* RELEASED and CLOSED resources that are collected are forgotten.
+* A session is closed when its ``close()`` ran and none of its pools was left holding anything, or when
+  each of its pools was closed: the effect decides, not the name.
+
+Pure: events in, :class:`~pytest_connleak.model.Evidence` out.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from . import origin
+from .model import (
+    Adopted,
+    Closed,
+    Collected,
+    Connected,
+    Connection,
+    Event,
+    Evidence,
+    Frame,
+    Opened,
+    Owner,
+    Released,
+    Request,
+    Sent,
+    State,
+    Tracked,
+    Unlimited,
+)
+
+TRANSITIONS: Mapping[tuple[State, type[Event]], State] = {
+    (State.OPEN, Released): State.RELEASED,
+    (State.OPEN, Closed): State.CLOSED,
+    (State.OPEN, Collected): State.COLLECTED,
+    (State.RELEASED, Closed): State.CLOSED,
+    (State.CLOSED, Sent): State.OPEN,
+    (State.COLLECTED, Closed): State.CLOSED,
+}
+"""``(state, event) -> state``; what is not listed leaves the state as it is."""
+
+# Of the connections of one resource so many are remembered for the report; all are counted.
+MAX_CONNECTIONS = 8
+# Local addresses of this process's own connections, by which the far end of one is known. Ports are reused.
+MAX_LOCAL_ENDS = 4096
+
+
+@dataclass(slots=True)
+class _Life:
+    """What is known of one resource."""
+
+    opened: Opened
+    owner: Owner
+    state: State = State.OPEN
+    judged: bool = False
+    collected: bool = False
+    parents: set[int] = field(default_factory=set)
+    children: tuple[int, ...] = ()
+    requests: int = 0
+    in_use: bool = False
+    """Whether a request was sent since it was opened or last closed."""
+    connected: int = 0
+    connections: OrderedDict[int, Connection] = field(default_factory=OrderedDict)
+
+
+class Ledger:
+    """Knows what is open, whose it is, and which requests were sent without limits."""
+
+    def __init__(self) -> None:
+        self._lives: dict[int, _Life] = {}
+        self._by_owner: dict[Owner, dict[int, _Life]] = {}
+        self._unlimited: dict[Owner, list[Unlimited]] = {}
+        self._local_ends: OrderedDict[str, None] = OrderedDict()
+
+    # --- events in ------------------------------------------------------------------------------------
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Take note of events, in their order."""
+        for event in events:
+            if isinstance(event, Opened):
+                life = _Life(event, event.owner)
+                self._lives[event.id] = life
+                self._by_owner.setdefault(event.owner, {})[event.id] = life
+            elif isinstance(event, Unlimited):
+                self._unlimited.setdefault(event.owner, []).append(event)
+            elif isinstance(event, Adopted):
+                self._adopt(event)
+            elif event.id in self._lives:
+                self._live_on(self._lives[event.id], event)
+
+    def _live_on(self, life: _Life, event: Sent | Connected | Released | Closed | Collected) -> None:
+        if isinstance(event, Connected):
+            self._connect(life, event)
+        elif isinstance(event, Sent):
+            for used in (life, *self._pools_above(life)):
+                self._use(used, event)
+        elif isinstance(event, Closed):
+            # A session whose adapter closes nothing is not closed.
+            if life.opened.kind != "session" or not any(child.in_use for child in self._open_children(life)):
+                self._close(life)
+        else:
+            life.state = TRANSITIONS.get((life.state, type(event)), life.state)
+        if isinstance(event, Collected):
+            life.collected = True
+        if life.collected and (life.state is not State.COLLECTED or life.judged or life.parents):
+            self._forget(life)
+
+    def _use(self, life: _Life, event: Sent) -> None:
+        life.requests += 1
+        life.in_use = True
+        if life.state is State.CLOSED and life.judged:  # its scope is over: who opens it again answers for it
+            self.move(life.opened.id, event.owner)
+            life.judged = False
+        life.state = TRANSITIONS.get((life.state, Sent), life.state)
+
+    def _close(self, life: _Life) -> None:
+        life.state = TRANSITIONS.get((life.state, Closed), life.state)
+        life.in_use = False
+        for parent in self._parents(life):
+            # All the pools of a session closed one by one is a closed session; a pool manager is none of its pools.
+            if parent.opened.kind == "session" and not self._open_children(parent):
+                self._close(parent)
+
+    def _adopt(self, event: Adopted) -> None:
+        parent = self._lives.get(event.parent)
+        if parent is not None:
+            parent.children = event.children
+        for number in event.children:
+            child = self._lives.get(number)
+            if child is None:
+                continue
+            new = event.parent not in child.parents
+            child.parents.add(event.parent)
+            if parent is not None and new:
+                for socket, connection in child.connections.items():
+                    self._note_connection(parent, socket, connection)
+
+    def _connect(self, life: _Life, event: Connected) -> None:
+        self.note_local_end(event.connection.local)
+        for holder in (life, *self._above(life)):
+            self._note_connection(holder, event.id, event.connection)
+
+    @staticmethod
+    def _note_connection(life: _Life, socket: int, connection: Connection) -> None:
+        life.connected += socket not in life.connections
+        life.connections[socket] = connection
+        if len(life.connections) > MAX_CONNECTIONS:
+            life.connections.popitem(last=False)
+
+    def _forget(self, life: _Life) -> None:
+        number = life.opened.id
+        self._lives.pop(number, None)
+        owned = self._by_owner.get(life.owner, {})
+        owned.pop(number, None)
+        if not owned:
+            self._by_owner.pop(life.owner, None)
+
+    # --- relations ------------------------------------------------------------------------------------
+
+    def _parents(self, life: _Life) -> Iterator[_Life]:
+        return (self._lives[number] for number in list(life.parents) if number in self._lives)
+
+    def _above(self, life: _Life) -> Iterator[_Life]:
+        for parent in self._parents(life):
+            yield parent
+            yield from self._above(parent)
+
+    def _pools_above(self, life: _Life) -> Iterator[_Life]:
+        # A request through a pool is one through its manager; sessions say for themselves what they send,
+        # since several may share an adapter.
+        return (above for above in self._above(life) if above.opened.kind == "pool")
+
+    def _open_children(self, life: _Life) -> list[_Life]:
+        known = (self._lives.get(number) for number in life.children)
+        return [child for child in known if child is not None and child.state is State.OPEN]
+
+    # --- evidence out ---------------------------------------------------------------------------------
+
+    def has_suspects(self, owners: Iterable[Owner]) -> bool:
+        """Whether anything at all is open, or was sent without a limit, for one of the owners."""
+        return any(owner in self._unlimited or any(self._suspects(owner)) for owner in owners)
+
+    def evidence(
+        self,
+        owners: Iterable[Owner],
+        *,
+        definitions: Mapping[Owner, Frame] = {},
+        held: Mapping[int, str] = {},
+        shared: Collection[int] = (),
+        seen: Mapping[int, Connection] = {},
+    ) -> Evidence:
+        """What is still open for these owners, and what they sent without limits.
+
+        Args:
+            definitions: where the tests are defined, for what no line of the user made.
+            held: who keeps an object alive, by the resource's number.
+            shared: the resources which are held for the process.
+            seen: the connections of the sockets that still exist, by the socket's number.
+        """
+        owners = list(owners)
+        resources = sorted(
+            (life for owner in owners for life in self._suspects(owner)), key=lambda life: life.opened.id
+        )
+        return Evidence(
+            tuple(self._tracked(life, definitions, held, shared, seen) for life in resources),
+            tuple(self._request(u, definitions) for owner in owners for u in self._unlimited.get(owner, ())),
+        )
+
+    def settled(self, owners: Iterable[Owner]) -> None:
+        """These owners were judged: what they left open is not looked at again."""
+        for owner in owners:
+            self._unlimited.pop(owner, None)
+            for life in list(self._by_owner.get(owner, {}).values()):
+                life.judged = True
+                if life.collected:
+                    self._forget(life)
+
+    def move(self, number: int, owner: Owner) -> None:
+        """A resource belongs to another scope than the one that made it."""
+        life = self._lives[number]
+        owned = self._by_owner.get(life.owner, {})
+        owned.pop(number, None)
+        if not owned:
+            self._by_owner.pop(life.owner, None)
+        life.owner = owner
+        self._by_owner.setdefault(owner, {})[number] = life
+
+    def is_open(self, number: int) -> bool:
+        """Whether a resource is neither released nor closed nor collected."""
+        life = self._lives.get(number)
+        return life is not None and life.state is State.OPEN
+
+    def sockets_of(self, owners: Iterable[Owner]) -> set[int]:
+        """The sockets, among them those long closed, of what is open for these owners."""
+        suspects = [life for owner in owners for life in self._suspects(owner)]
+        own = {life.opened.id for life in suspects if life.opened.kind == "socket"}
+        return own.union(*(life.connections for life in suspects))
+
+    def owners(self) -> tuple[Owner, ...]:
+        """Everybody who has something in the books."""
+        return tuple({*self._by_owner, *self._unlimited})
+
+    def note_local_end(self, address: str) -> None:
+        """This process has a connection with this local address: what is accepted from there is its far end."""
+        self._local_ends[address] = None
+        if len(self._local_ends) > MAX_LOCAL_ENDS:
+            self._local_ends.popitem(last=False)
+
+    def _suspects(self, owner: Owner) -> Iterator[_Life]:
+        lives = self._by_owner.get(owner, {})
+        return (
+            life
+            for life in list(lives.values())
+            if life.state in (State.OPEN, State.COLLECTED) and not life.judged and not life.parents
+        )
+
+    def _tracked(
+        self,
+        life: _Life,
+        definitions: Mapping[Owner, Frame],
+        held: Mapping[int, str],
+        shared: Collection[int],
+        seen: Mapping[int, Connection],
+    ) -> Tracked:
+        opened = life.opened
+        traits = opened.traits
+        if "accepted" in traits and any(c.remote in self._local_ends for c in life.connections.values()):
+            traits |= {"far-end"}
+        definition = definitions.get(life.owner) or definitions.get(opened.owner)
+        return Tracked(
+            id=opened.id,
+            kind=opened.kind,
+            name=opened.name,
+            origin=origin.resolve(opened.stack, definition),
+            owner=life.owner,
+            nodeid=opened.nodeid,
+            state=life.state,
+            by_library=origin.made_by_library(opened.stack, opened.library),
+            traits=traits,
+            requests=life.requests,
+            connected=life.connected,
+            connections=tuple(seen.get(socket, gone) for socket, gone in life.connections.items()),
+            held_by=held.get(opened.id),
+            shared=opened.id in shared,
+        )
+
+    @staticmethod
+    def _request(event: Unlimited, definitions: Mapping[Owner, Frame]) -> Request:
+        place = origin.resolve(event.stack, definitions.get(event.owner))
+        return Request(event.name, event.method, event.url, event.limits, place, event.owner, event.nodeid)

@@ -1,0 +1,252 @@
+"""The values that the parts hand each other: frozen, and without a live object, a clock or an ``id()``.
+
+An *event* is what an instrumentation saw.  The ledger turns events into *evidence*, the rules turn
+evidence into *findings*, triage turns findings into a *verdict*.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import CodeType
+from typing import Literal, NamedTuple
+
+Scope = Literal["function", "class", "module", "package", "session", "process"]
+Level = Literal["fail", "warn"]
+Status = Literal["leak", "ignored", "baseline", "shared", "library", "test-failed"]
+ResourceKind = Literal["session", "pool", "response", "socket"]
+
+# A frame as it is cheapest to remember: the code object, the line in it, the module's name.
+RawFrame = tuple[CodeType, int, str]
+RawStack = tuple[RawFrame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a resource is: a pytest node (by its nodeid) and the scope which that node stands for."""
+
+    nodeid: str
+    scope: Scope
+
+
+PROCESS = Owner("", "process")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One line of a stack; ``user`` is true outside the standard library, site-packages and this plugin."""
+
+    path: str
+    line: int
+    function: str
+    module: str
+    user: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where something was made or sent: the nearest line of the user, and how it got from there."""
+
+    place: Frame | None
+    """The line a user would click on; ``None`` where no Python code is to be seen (sockets of C libraries)."""
+    stack: tuple[Frame, ...] = ()
+    """From ``place`` (first) out to the test."""
+    inner: tuple[Frame, ...] = ()
+    """The library's frames below ``place``, innermost first, where an installed library made the object."""
+
+    @property
+    def library(self) -> Frame | None:
+        """The library's own line that the user's code called into, None if it made the object itself."""
+        return self.inner[-1] if self.inner else None
+
+
+class Limits(NamedTuple):
+    """Whether waiting is limited: for the connection, and for the answer."""
+
+    connect: bool
+    read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection as psutil shows it; ``fd`` is None and ``status`` CLOSED when it is gone."""
+
+    local: str
+    remote: str
+    status: str = "CLOSED"
+    fd: int | None = None
+
+
+# --- events -------------------------------------------------------------------------------------------
+
+
+class Opened(NamedTuple):
+    """A resource came to be."""
+
+    id: int
+    kind: ResourceKind
+    name: str
+    library: str
+    stack: RawStack
+    owner: Owner
+    nodeid: str
+    traits: frozenset[str]
+
+
+class Adopted(NamedTuple):
+    """``parent`` answers for ``children``: one mistake, one finding, at the outermost that can be closed."""
+
+    parent: int
+    children: tuple[int, ...]
+
+
+class Sent(NamedTuple):
+    """A request went through a session or a pool: it is (again) open."""
+
+    id: int
+    owner: Owner
+
+
+class Connected(NamedTuple):
+    """A socket got its addresses."""
+
+    id: int
+    connection: Connection
+
+
+class Released(NamedTuple):
+    """A response gave its connection back."""
+
+    id: int
+
+
+class Closed(NamedTuple):
+    """Somebody closed the resource."""
+
+    id: int
+
+
+class Collected(NamedTuple):
+    """The object was deallocated."""
+
+    id: int
+
+
+class Unlimited(NamedTuple):
+    """A request was sent with no limit on connecting, or none on reading."""
+
+    name: str
+    library: str
+    method: str
+    url: str
+    limits: Limits
+    stack: RawStack
+    owner: Owner
+    nodeid: str
+
+
+Event = Opened | Adopted | Sent | Connected | Released | Closed | Collected | Unlimited
+
+
+# --- evidence -----------------------------------------------------------------------------------------
+
+
+class State(enum.Enum):
+    """The states of a resource's life; ``ledger.TRANSITIONS`` says what leads from one to another."""
+
+    OPEN = "open"
+    RELEASED = "released"
+    CLOSED = "closed"
+    COLLECTED = "collected"
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """A resource that nobody closed and nothing else answers for, as far as it is known now."""
+
+    id: int
+    kind: ResourceKind
+    name: str
+    origin: Origin
+    owner: Owner
+    nodeid: str
+    state: State
+    by_library: bool = False
+    traits: frozenset[str] = frozenset()
+    requests: int = 0
+    connected: int = 0
+    connections: tuple[Connection, ...] = ()
+    held_by: str | None = None
+    shared: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the object still exists, so that it may yet be closed."""
+        return self.state is State.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that was sent without a limit."""
+
+    name: str
+    method: str
+    url: str
+    limits: Limits
+    origin: Origin
+    owner: Owner
+    nodeid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the rules look at: the open resources and the requests without limits of the ended scopes."""
+
+    resources: tuple[Tracked, ...] = ()
+    requests: tuple[Request, ...] = ()
+
+    def of(self, kind: ResourceKind) -> Iterator[Tracked]:
+        """The resources of a kind, in the order in which they were made."""
+        return (r for r in self.resources if r.kind == kind)
+
+
+# --- findings -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One mistake, with all that is needed to put it right."""
+
+    kind: str
+    object: str
+    message: str
+    help: str
+    origin: Origin
+    owner: Owner
+    nodeid: str | None
+    count: int = 1
+    connections: tuple[Connection, ...] = ()
+    held_by: str | None = None
+    status: Status = "leak"
+    level: Level = "fail"
+    """What a finding with the status ``leak`` does to its test."""
+    reason: str | None = None
+    resource: int | None = None
+    """The ledger's number of the resource, so that what is known of it later can be added; None for requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came out for the scopes that ended together: findings in the order of the run."""
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def fails(self) -> bool:
+        """Whether any finding fails a test."""
+        return any(f.status == "leak" and f.level == "fail" for f in self.findings)
+
+    def excused(self) -> Verdict:
+        """The verdict on a test that failed already: it is not failed again."""
+        return Verdict(tuple(replace(f, status="test-failed") if f.status == "leak" else f for f in self.findings))

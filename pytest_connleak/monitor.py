@@ -1,0 +1,334 @@
+"""Composes the parts: watches, keeps the books, and judges a scope when it has ended."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from . import instrumentation, netstat, rules
+from .holders import Holder, Search
+from .ledger import Ledger
+from .model import PROCESS, Connection, Evidence, Finding, Frame, Origin, Owner, State, Tracked, Verdict
+from .recorder import Recorder
+from .settings import Local, Settings
+from .triage import triage
+
+NOTHING = Verdict()
+
+# Waiting begins with a thousandth of a second and doubles, up to this.
+LONGEST_PAUSE = 0.05
+# A site that used up its grace so often gets only a tenth of it: it will not close this time either.
+PATIENCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the test runner knows about the heap, asked for only when there is a suspect.
+
+    Attributes:
+        fixtures: the live fixtures of a scope wider than function: ``id()`` of the definition to name and owner.
+        test_modules: the names of the modules that hold tests; conftest modules are known by their name.
+        opaque: the types of the runner's own objects, which hold everything and explain nothing.
+        definitions: where the tests that end now are defined.
+        local: what markers say for the scopes that end now.
+    """
+
+    fixtures: Mapping[int, tuple[str, Owner]] = field(default_factory=dict)
+    test_modules: Collection[str] = ()
+    opaque: tuple[type, ...] = ()
+    definitions: Mapping[Owner, Frame] = field(default_factory=dict)
+    local: Mapping[Owner, Local] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Stranger:
+    """A socket that no instrumentation saw being opened."""
+
+    owner: Owner
+    nodeid: str
+    descriptor: int
+
+
+class Monitor:
+    """Watches one run.
+
+    Attributes:
+        faults: the parts that failed and were switched off, with their errors.
+        versions: the libraries that are watched.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.settings = Settings()
+        self._root = root
+        self._rules = rules.discover()
+        self._recorder = Recorder()
+        self._ledger = Ledger()
+        self._lock = threading.Lock()
+        self._installation = instrumentation.Installation(instrumentation.discover(), self._recorder)
+        self._known_sockets: set[int] = set()
+        self._strangers: dict[int, _Stranger] = {}
+        self._shared: dict[tuple[str, str, int], int] = {}
+        self._shared_numbers: set[int] = set()
+        self._held: dict[int, str] = {}
+        self._unfulfilled: dict[tuple[str, int], int] = {}
+        self._threads = 0
+        self._faults: dict[str, str] = {}
+        self.used_ignores: set[str] = set()
+
+    @property
+    def faults(self) -> dict[str, str]:
+        return {**self._installation.faults, **self._faults}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return self._installation.versions
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._recorder.on_full = self._drain
+        self._threads = threading.active_count()
+        self._known_sockets = set(netstat.sockets())
+        self._installation.start()
+
+    def stop(self) -> None:
+        """Put everything back."""
+        self._installation.stop()
+
+    # --- whose it is ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def owned_by(self, owner: Owner, nodeid: str) -> Iterator[None]:
+        """What is made within belongs to ``owner``, while the test ``nodeid`` runs."""
+        recorder = self._recorder
+        before = recorder.owner, recorder.nodeid
+        recorder.owner, recorder.nodeid = owner, nodeid
+        try:
+            yield
+        finally:
+            recorder.owner, recorder.nodeid = before
+
+    @contextmanager
+    def set_up_by(self, owner: Owner) -> Iterator[None]:
+        """A fixture of a scope wider than function is set up: what C code opens within is that scope's, too."""
+        self._look()
+        with self.owned_by(owner, self._recorder.nodeid):
+            try:
+                yield
+            finally:
+                self._look()
+
+    def owners(self) -> tuple[Owner, ...]:
+        """All who have something open."""
+        self._drain()
+        return tuple({*self._ledger.owners(), *(s.owner for s in self._strangers.values())})
+
+    # --- the verdict ----------------------------------------------------------------------------------
+
+    def settle(
+        self,
+        ending: Sequence[Owner],
+        nodeid: str = "",
+        surroundings: Callable[[], Surroundings] = Surroundings,
+    ) -> Verdict:
+        """Judge the scopes that have ended, in the teardown of the test ``nodeid``; never raises."""
+        try:
+            self._drain()
+            self._look()
+            if not (self._ledger.has_suspects(ending) or self._strangers_of(ending)):
+                return NOTHING
+            return self._judge(ending, nodeid, surroundings())
+        except Exception as error:
+            self.fault("verdict", error)
+            return NOTHING
+
+    def fault(self, part: str, error: BaseException) -> None:
+        """A part failed; it is named once in the summary."""
+        self._faults.setdefault(part, f"{type(error).__name__}: {error}")
+
+    def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
+        if self._alive(ending) or self._strangers_of(ending):
+            gc.collect()
+            self._drain()
+            self._wait(ending)
+        held = self._find_holders(ending, around)
+        table = self._table(ending)
+        strangers = self._describe_strangers(ending, table)
+        evidence = self._ledger.evidence(
+            ending,
+            definitions=around.definitions,
+            held={**self._held, **held},
+            shared=self._shared_numbers,
+            seen=self._seen(ending, table),
+        )
+        evidence = replace(evidence, resources=(*evidence.resources, *strangers))
+        findings = [self._charge(f, nodeid) for rule in self._rules for f in rule.run(evidence, self.settings)]
+        # In the order of the run; requests come last, since a session is made before it sends.
+        findings.sort(key=lambda f: (f.resource is None, abs(f.resource or 0)))
+        judged, used = triage(findings, around.local, self.settings, self._root)
+        self.used_ignores |= {str(ignore) for ignore in used}
+        self._ledger.settled(ending)
+        for inode in self._strangers_of(ending):
+            del self._strangers[inode]
+        return Verdict(judged)
+
+    @staticmethod
+    def _charge(finding: Finding, nodeid: str) -> Finding:
+        """Name the test in whose teardown the scope ended; what the process holds keeps the test that made it."""
+        return finding if finding.owner.scope == "process" else replace(finding, nodeid=nodeid or finding.nodeid)
+
+    def _alive(self, ending: Sequence[Owner]) -> list[Finding]:
+        """What would be reported now, and still exists."""
+        evidence = self._ledger.evidence(ending)
+        alive = tuple(r for r in evidence.resources if r.alive)
+        return [f for rule in self._rules for f in rule.run(Evidence(alive), self.settings)]
+
+    def _wait(self, ending: Sequence[Owner]) -> None:
+        """Give other threads time to close what is still open; without other threads nothing can change."""
+        if threading.active_count() <= self._threads:
+            return
+        waited, pause = 0.0, 0.001
+        while True:
+            sites = {_site(f) for f in self._alive(ending)}
+            strangers = self._strangers_of(ending)
+            if not sites and not strangers:
+                return
+            tired = not strangers and all(self._unfulfilled.get(site, 0) >= PATIENCE for site in sites)
+            if waited >= self.settings.grace * (0.1 if tired else 1.0):
+                break
+            time.sleep(pause)
+            waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
+            self._drain()
+            self._look()
+        for site in sites:
+            self._unfulfilled[site] = self._unfulfilled.get(site, 0) + 1
+
+    def _drain(self) -> None:
+        with self._lock:
+            self._ledger.apply(self._recorder.hand_over())
+
+    # --- who holds it ---------------------------------------------------------------------------------
+
+    def _find_holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, str]:
+        """Move what a wider fixture holds to its scope, note what is shared, and name the other holders."""
+        alive = {f.resource: f for f in self._alive(ending) if f.resource is not None}
+        held: dict[int, str] = {}
+        if not alive:
+            return held
+        objects = self._recorder.objects(alive)
+        search = Search(
+            fixtures={number: name for number, (name, _) in around.fixtures.items()},
+            test_modules=around.test_modules,
+            opaque=around.opaque,
+            ignore=(id(objects),),
+        )
+        for number, obj in objects.items():
+            try:
+                holder = search.holder(obj)
+            except Exception as error:
+                self.fault("search for holders", error)
+                break
+            if holder is not None:
+                held[number] = holder.name
+                self._reassign(number, alive[number], holder, ending, around)
+        return held
+
+    def _reassign(
+        self, number: int, finding: Finding, holder: Holder, ending: Sequence[Owner], around: Surroundings
+    ) -> None:
+        if holder.kind == "fixture" and holder.fixture is not None:
+            _, owner = around.fixtures[holder.fixture]
+            if owner not in ending:
+                self._ledger.move(number, owner)
+        elif holder.kind == "module" and self.settings.shared != "fail":
+            site = (finding.kind, *_site(finding))
+            first = self._shared.get(site)
+            if self.settings.shared == "first" and first is not None and self._ledger.is_open(first):
+                return  # the second that is alive of this site: the cache grows
+            self._shared[site] = number
+            self._shared_numbers.add(number)
+            self._held[number] = holder.name
+            self._ledger.move(number, PROCESS)
+
+    # --- connections ----------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """List the open sockets; those that appeared, and that no instrumentation knows, are strangers."""
+        try:
+            now = netstat.sockets()
+        except Exception as error:
+            self.fault("list of open sockets", error)
+            return
+        recorder = self._recorder
+        appeared = now.keys() - self._known_sockets
+        if appeared:
+            tracked = netstat.inodes(recorder.descriptors())
+            for inode in appeared - tracked.keys():
+                self._strangers[inode] = _Stranger(recorder.owner, recorder.nodeid, now[inode])
+        if len(now) != len(self._known_sockets) or appeared:
+            self._known_sockets = set(now)
+            for inode in self._strangers.keys() - now.keys():
+                del self._strangers[inode]
+
+    def _strangers_of(self, owners: Sequence[Owner]) -> list[int]:
+        return [inode for inode, stranger in self._strangers.items() if stranger.owner in owners]
+
+    def _table(self, ending: Sequence[Owner]) -> Mapping[int, Connection]:
+        """The connections of the process by descriptor, if there is anything to describe."""
+        if not self._strangers_of(ending) and not self._recorder.objects(self._ledger.sockets_of(ending)):
+            return {}
+        try:
+            table = netstat.connections()
+        except Exception as error:  # psutil was refused: the findings stand without the addresses
+            self.fault("psutil", error)
+            return {}
+        for connection in table.values():
+            if connection.remote:
+                self._ledger.note_local_end(connection.local)
+        return table
+
+    def _seen(self, ending: Sequence[Owner], table: Mapping[int, Connection]) -> dict[int, Connection]:
+        """The sockets that still exist as the system sees them, by their number."""
+        if not table:
+            return {}
+        objects = self._recorder.objects(self._ledger.sockets_of(ending))
+        numbers = {number: getattr(obj, "fileno", int)() for number, obj in objects.items()}
+        return {number: table[descriptor] for number, descriptor in numbers.items() if descriptor in table}
+
+    def _describe_strangers(self, ending: Sequence[Owner], table: Mapping[int, Connection]) -> list[Tracked]:
+        """The network connections among the strangers; pipes between processes and the like are none."""
+        found = []
+        for inode in self._strangers_of(ending):
+            stranger = self._strangers[inode]
+            connection = table.get(stranger.descriptor)
+            if connection is None or _is_far_end(connection, table):
+                continue
+            found.append(
+                Tracked(
+                    id=-inode,
+                    kind="socket",
+                    name="socket",
+                    origin=Origin(None),
+                    owner=stranger.owner,
+                    nodeid=stranger.nodeid,
+                    state=State.OPEN,
+                    connections=(connection,),
+                )
+            )
+        return found
+
+
+def _site(finding: Finding) -> tuple[str, int]:
+    place = finding.origin.place
+    return (place.path, place.line) if place else ("", 0)
+
+
+def _is_far_end(connection: Connection, table: Mapping[int, Connection]) -> bool:
+    """Whether the other end is in this process, too, and connected first (it has the lower descriptor)."""
+    return any(
+        other.local == connection.remote and other.remote == connection.local and (other.fd or 0) < (connection.fd or 0)
+        for other in table.values()
+    )

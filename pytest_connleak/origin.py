@@ -1,0 +1,243 @@
+"""From a stack to the frames that the user wrote.
+
+A stack is *captured* while the program runs, as cheaply as possible, and *resolved* only for what
+becomes a finding.  Every file is one of these:
+
+    user       outside everything below: the place of a finding is the nearest frame of this kind
+    library    in site-packages
+    stdlib     the standard library
+    plugin     pytest-connleak itself: never shown
+    runner     pluggy: what lies further out is pytest and the shell, so the stack ends here
+    synthetic  no file at all (exec, dataclasses): never the place of anything
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import re
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Literal
+
+import pluggy
+
+from .model import Frame, Origin, Owner, RawFrame, RawStack
+
+FileKind = Literal["user", "library", "stdlib", "plugin", "runner", "synthetic"]
+
+# Deep enough for any chain of helpers; a recursion of thousands must not be copied for every session.
+MAX_FRAMES = 64
+# The frames between the place and the test that a report shows.
+MAX_SHOWN = 16
+
+_DOCTEST = re.compile(r"<doctest (?P<name>.+)\[(?P<example>\d+)\]>")
+
+
+def _directories(*paths: str | None) -> tuple[str, ...]:
+    found = {p for path in paths if path for p in (os.path.abspath(path), os.path.realpath(path))}
+    return tuple(sorted(p.rstrip(os.sep) + os.sep for p in found))
+
+
+_PLUGIN = _directories(os.path.dirname(__file__))
+_RUNNER = _directories(os.path.dirname(pluggy.__file__))
+_LIBRARY = _directories(
+    sysconfig.get_path("purelib"),
+    sysconfig.get_path("platlib"),
+    sysconfig.get_path("scripts"),
+    *(site.getsitepackages() if hasattr(site, "getsitepackages") else ()),
+    site.getusersitepackages() if hasattr(site, "getusersitepackages") else None,
+)
+_STDLIB = _directories(
+    sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__)
+)
+_INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+
+
+@lru_cache(maxsize=None)
+def classify(filename: str) -> FileKind:
+    """What kind of code a code object's file name stands for."""
+    if filename.startswith("<"):
+        if filename.startswith("<frozen "):
+            return "stdlib"
+        return "user" if _DOCTEST.match(filename) else "synthetic"
+    path = os.path.abspath(filename)
+    if path.startswith(_PLUGIN):
+        return "plugin"
+    if path.startswith(_RUNNER):
+        return "runner"
+    if path.startswith(_LIBRARY) or any(part in path for part in _INSTALLED):
+        return "library"
+    return "stdlib" if path.startswith(_STDLIB) else "user"
+
+
+def capture(made: type | None = None) -> RawStack:
+    """The stack of the caller, innermost first, without this plugin's frames, up to the test runner.
+
+    Args:
+        made: the class whose instance is being made; its own constructors are left out, so that the
+            line which says ``Client()`` is found and not the ``super().__init__()`` within.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    stack: list[RawFrame] = []
+    constructing = made is not None
+    while frame is not None and len(stack) < MAX_FRAMES:
+        code = frame.f_code
+        kind = classify(code.co_filename)
+        if kind == "runner" and stack:
+            break
+        if kind not in ("plugin", "runner"):
+            constructing = constructing and _constructs(code, made)
+            if not constructing:
+                stack.append((code, frame.f_lineno, frame.f_globals.get("__name__", "")))
+        frame = frame.f_back
+    return tuple(stack)
+
+
+def user_frame_below_plugin() -> bool:
+    """Whether the user's code stands between the innermost call that this plugin observes and the next one."""
+    frame: FrameType | None = sys._getframe(1)
+    outside = False
+    while frame is not None:
+        kind = classify(frame.f_code.co_filename)
+        if kind == "user":
+            return True
+        if kind == "runner":
+            return False
+        if kind != "plugin":
+            outside = True
+        elif outside:
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _constructs(code: CodeType, made: type | None) -> bool:
+    """Whether ``code`` is ``__init__``, ``__new__`` or the metaclass's ``__call__`` of the class ``made``."""
+    name = code.co_name
+    if made is None or name not in ("__init__", "__new__", "__call__"):
+        return False
+    for cls in type(made).__mro__ if name == "__call__" else made.__mro__:
+        method = vars(cls).get(name)
+        while method is not None:
+            method = getattr(method, "__func__", method)
+            if getattr(method, "__code__", None) is code:
+                return True
+            method = getattr(method, "__wrapped__", None)
+    return False
+
+
+def resolve(raw: RawStack, owner_frame: Frame | None = None) -> Origin:
+    """Turn a captured stack into the place and what stands around it.
+
+    Args:
+        owner_frame: where the test is defined: the place of what no line of the user made, such as a
+            callable that a thread pool runs.
+    """
+    frames = [_frame(*frame) for frame in raw]
+    index = next((i for i, f in enumerate(frames) if f.user), None)
+    inner = tuple(f for f in frames[:index] if classify(f.path) == "library")[-MAX_SHOWN:]
+    if index is not None:
+        # Outside of the user's outermost line there is only what runs the test.
+        last = max(i for i, f in enumerate(frames) if f.user)
+        return Origin(frames[index], tuple(frames[index : last + 1][:MAX_SHOWN]), inner)
+    # The file of the test may itself be installed: it is the user's all the same.
+    own = next((f for f in inner if owner_frame is not None and f.path == owner_frame.path), None)
+    place = own or owner_frame or next(iter((*inner, *frames)), None)
+    return Origin(place, (place,) if place else (), inner)
+
+
+def made_by_library(raw: RawStack, library: str) -> bool:
+    """Whether an installed library other than ``library`` itself made the object on the user's behalf.
+
+    What runs while a module is imported is the library's own, too: ``import urllib3`` makes a pool.
+    """
+    for code, _, module in raw:
+        kind = classify(code.co_filename)
+        if kind == "user":
+            return False
+        if kind == "library" and (module.partition(".")[0] != library or code.co_name == "<module>"):
+            return True
+    return False
+
+
+def names(stack: Iterable[Frame], root: str) -> frozenset[str]:
+    """What an ignore pattern is held against: ``path::function`` and ``module.function`` of each frame."""
+    found: set[str] = set()
+    for frame in stack:
+        found.add(f"{relative(frame.path, root)}::{frame.function}")
+        found.add(f"{frame.module}.{frame.function}")
+    return frozenset(found)
+
+
+def relative(path: str, root: str) -> str:
+    """``path`` from ``root`` on if it lies below it, with forward slashes."""
+    prefix = root.rstrip(os.sep) + os.sep
+    return path.removeprefix(prefix).replace(os.sep, "/")
+
+
+def source_line(frame: Frame) -> str:
+    """The source text of a frame's line, stripped; empty if it cannot be had."""
+    return linecache.getline(frame.path, frame.line).strip()
+
+
+def _frame(code: CodeType, line: int, module: str) -> Frame:
+    filename = code.co_filename
+    kind = classify(filename)
+    doctest = _DOCTEST.match(filename)
+    if doctest:
+        path, line = _doctest_line(doctest["name"], int(doctest["example"]), line) or (filename, line)
+    else:
+        path = filename if kind == "synthetic" else os.path.abspath(filename)
+    return Frame(path, line, _function(code), module, kind == "user")
+
+
+def _function(code: CodeType) -> str:
+    """``Class.method``: the qualified name without ``<locals>``."""
+    name = getattr(code, "co_qualname", None)  # Python 3.11
+    if name is None:
+        name = _qualified_name(code.co_filename, code.co_name, code.co_firstlineno)
+    return str(name).replace("<locals>.", "")
+
+
+@lru_cache(maxsize=512)
+def _qualified_name(filename: str, name: str, first_line: int) -> str:
+    """What ``co_qualname`` says since Python 3.11, found in the source."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(filename)))
+    except (SyntaxError, ValueError):
+        return name
+    todo: list[tuple[ast.AST, str]] = [(tree, "")]
+    while todo:
+        node, prefix = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            lines = [node.lineno, *(d.lineno for d in node.decorator_list)]
+            if node.name == name and first_line in lines:
+                return prefix + name
+            prefix = f"{prefix}{node.name}."
+        todo.extend((child, prefix) for child in ast.iter_child_nodes(node))
+    return name
+
+
+_doctests: dict[tuple[str, int], tuple[str, int]] = {}
+
+
+def register_doctest(name: str, path: str, lines: Iterable[int]) -> None:
+    """Say where the examples of a doctest stand, for ``<doctest name[0]>`` names no file."""
+    for number, line in enumerate(lines):
+        _doctests[name, number] = (path, line)
+
+
+def _doctest_line(name: str, example: int, line: int) -> tuple[str, int] | None:
+    where = _doctests.get((name, example))
+    return where and (where[0], where[1] + line - 1)
+
+
+def owner_frame(owner: Owner, path: str, line: int) -> Frame:
+    """The definition of a test as a frame."""
+    return Frame(os.path.abspath(path), line, owner.nodeid.rpartition("::")[2], "", True)

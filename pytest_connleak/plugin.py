@@ -1,0 +1,338 @@
+"""pytest's hooks: each one says when, never what."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import formats, instrumentation, options, origin, rules
+from .errors import PytestConnectionLeakWarning, SettingError
+from .failure import ATTRIBUTE, OneFailure
+from .formats import terminal
+from .model import PROCESS, Finding, Frame, Owner, Scope, Verdict
+from .monitor import Monitor, Surroundings
+from .report import Entry, Report
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from _pytest.fixtures import FixtureDef, SubRequest
+    from _pytest.terminal import TerminalReporter
+
+    Node = pytest.Item | pytest.Collector
+
+KINDS = tuple(rule.kind for rule in rules.discover())
+
+_MONITOR: pytest.StashKey[Monitor] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Watch from the first conftest on; of bad options ``pytest_configure`` will complain."""
+    with suppress(SettingError):
+        if options.read_mode(early_config) != "off":
+            _monitor_of(early_config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", options.MARKER)
+    try:
+        settings = options.read(config, KINDS, formats.discover())
+    except SettingError as error:
+        raise pytest.UsageError(str(error)) from None
+    if settings.mode != "off":
+        monitor = _monitor_of(config)
+        monitor.settings = settings
+        plugin = Plugin(config, monitor, settings)
+        config.pluginmanager.register(plugin, "connleak-run")
+        config.pluginmanager.register(plugin.failure, "connleak-failure")
+        plugin.failure.take_precedence_over_runner(config)
+
+
+def _monitor_of(config: pytest.Config) -> Monitor:
+    """The monitor of a run, started when it is first asked for."""
+    monitor = config.stash.get(_MONITOR, None)
+    if monitor is None:
+        monitor = config.stash[_MONITOR] = Monitor(str(config.rootpath))
+        config.add_cleanup(monitor.stop)
+        monitor.start()
+    return monitor
+
+
+class Plugin:
+    """The hooks of a run that watches."""
+
+    def __init__(self, config: pytest.Config, monitor: Monitor, settings: Settings) -> None:
+        self.config = config
+        self.monitor = monitor
+        self.settings = settings
+        self.failure = OneFailure()
+        self.report = Report()
+        self._live_fixtures: dict[FixtureDef[Any], Owner] = {}
+        self._nodes: dict[Owner, Node] = {}
+        self._test_modules: set[str] = set()
+        self._last_nodeid = ""
+        self._used_ignores: set[str] = set()
+        self._partial = False
+
+    # --- before the first test ------------------------------------------------------------------------
+
+    def pytest_report_header(self) -> str:
+        watched = [
+            f"{i.name} {_version(i.distribution)}".strip()
+            for i in instrumentation.discover()
+            if not i.distribution or _version(i.distribution)
+        ]
+        return f"connleak: {self.settings.mode}, watching {', '.join(watched)}; checks {', '.join(KINDS)}"
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        nodes = dict.fromkeys(node for item in items for node in item.listchain())
+        for node in nodes:
+            assert isinstance(node, (pytest.Item, pytest.Collector))
+            if any(mark.name == "connleak" for mark in node.own_markers):
+                try:
+                    options.read_markers(node, self.settings, KINDS)
+                except SettingError as error:
+                    raise pytest.UsageError(str(error)) from None
+        self._test_modules.update(
+            module.__name__ for node in nodes if (module := getattr(node, "module", None)) is not None
+        )
+
+    def pytest_deselected(self) -> None:
+        self._partial = True
+
+    # --- whose a resource is --------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        doctest = getattr(item, "dtest", None)
+        if doctest is not None:
+            first = (doctest.lineno or 0) + 1
+            origin.register_doctest(doctest.name, str(item.path), [first + e.lineno for e in doctest.examples])
+        self._last_nodeid = item.nodeid
+        with self.monitor.owned_by(_owner(item), item.nodeid):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: FixtureDef[Any], request: SubRequest) -> Generator[None, object, object]:
+        if fixturedef.scope == "function":
+            return (yield)
+        owner = self._live_fixtures[fixturedef] = _owner(request.node)
+        with self.monitor.set_up_by(owner):
+            return (yield)
+
+    # --- the verdict ----------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
+        raised = True
+        try:
+            result = yield
+            raised = False
+            return result
+        finally:
+            self._judge(item, nextitem, failed=raised or self.failure.failed)
+
+    def _judge(self, item: pytest.Item, nextitem: pytest.Item | None, *, failed: bool) -> None:
+        """Settle what ends with this test, and fail the test if it leaked and has not failed yet."""
+        following = set(nextitem.listchain()) if nextitem is not None else ()
+        ending = [node for node in item.listchain() if node not in following]
+        verdict = self._settle(ending, item)
+        if not verdict.findings:
+            return
+        verdict = self._warn(verdict, item)
+        if failed:
+            verdict = verdict.excused()
+        entries = [Entry.of(f, self._root) for f in verdict.findings]
+        plain = [entry.plain() for entry in entries]
+        leaks = [e for e in entries if e.status == "leak" and e.level == "fail"]
+        text = terminal.short(leaks)
+        if not leaks:
+            seen = [e for e in entries if e.status == "test-failed"]
+            self.failure.attach(plain, terminal.short(seen))
+        elif self.failure.can_amend:
+            path, line = leaks[0].path or item.location[0], leaks[0].line or (item.location[1] or 0) + 1
+            self.failure.amend(plain, text, path, line, terminal.headline(leaks))
+        else:
+            self.failure.attach(plain, "")
+            pytest.fail(f"{terminal.headline(leaks)}\n{text}", pytrace=False)
+
+    def _settle(self, ending: Sequence[Node], item: pytest.Item | None) -> Verdict:
+        nodes = {_owner(node): node for node in ending}
+        return self.monitor.settle(
+            [*nodes], item.nodeid if item is not None else "", lambda: self._surroundings(nodes, item)
+        )
+
+    def _surroundings(self, nodes: dict[Owner, Node], item: pytest.Item | None) -> Surroundings:
+        alive = {f: owner for f, owner in self._live_fixtures.items() if f.cached_result is not None}
+        self._live_fixtures = alive
+        definitions = {}
+        if item is not None:
+            definitions[_owner(item)] = Frame(
+                str(item.path), (item.location[1] or 0) + 1, item.location[2].partition("[")[0], "", True
+            )
+        return Surroundings(
+            fixtures={id(f): (f.argname, owner) for f, owner in alive.items()},
+            test_modules=self._test_modules,
+            opaque=_OPAQUE,
+            definitions=definitions,
+            local={owner: options.read_markers(node, self.settings, KINDS) for owner, node in nodes.items()},
+        )
+
+    def _warn(self, verdict: Verdict, item: pytest.Item) -> Verdict:
+        """Emit the warnings; one that the filters turn into an error is a failure."""
+        findings = []
+        for finding in verdict.findings:
+            if finding.status == "leak" and finding.level == "warn":
+                place = finding.origin.place or Frame(str(item.path), (item.location[1] or 0) + 1, "", "", True)
+                try:
+                    warnings.warn_explicit(
+                        PytestConnectionLeakWarning(f"{finding.kind}: {finding.message}"),
+                        None,
+                        place.path,
+                        place.line,
+                        place.module or None,
+                    )
+                except PytestConnectionLeakWarning:
+                    finding = replace(finding, level="fail")
+            findings.append(finding)
+        return Verdict(tuple(findings))
+
+    # --- the end of the run ---------------------------------------------------------------------------
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        entries = [Entry.from_plain(plain) for plain in getattr(report, ATTRIBUTE, ())]
+        if getattr(report, "outcome", "") == "rerun":  # pytest-rerunfailures: the last attempt tells
+            entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
+        self.report.entries.extend(entries)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        finally:
+            self._finish(session)
+
+    def _finish(self, session: pytest.Session) -> None:
+        worker_output = getattr(self.config, "workeroutput", None)
+        if not self.config.pluginmanager.has_plugin("dsession"):  # the controller of pytest-xdist runs no tests
+            leftover = self._settle_rest(session)
+            self.report.entries.extend(leftover)
+        self._used_ignores.update(str(ignore) for ignore in self.monitor.used_ignores)
+        self.report.faults.update(self.monitor.faults)
+        if worker_output is not None:
+            worker_output[ATTRIBUTE] = {
+                "entries": [entry.plain() for entry in leftover],
+                "faults": self.report.faults,
+                "used_ignores": sorted(self._used_ignores),
+            }
+            return
+        if self._is_whole_run(session):
+            self.report.unused_ignores = [
+                str(ignore) for ignore in self.settings.ignores if str(ignore) not in self._used_ignores
+            ]
+        for path in self.settings.reports:
+            try:
+                formats.discover()[os.path.splitext(path)[1]].write(self.report, path)
+            except OSError as error:
+                self.report.faults[f"report {path}"] = str(error)
+
+    def _settle_rest(self, session: pytest.Session) -> list[Entry]:
+        """What an interrupted run had not torn down before, and then the process itself."""
+        rest = self.monitor.settle([o for o in self.monitor.owners() if o != PROCESS], self._last_nodeid, self._bare)
+        if rest.fails and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        process = self.monitor.settle([PROCESS], "", self._bare)
+        return [Entry.of(finding, self._root) for finding in (*rest.findings, *process.findings)]
+
+    def _bare(self) -> Surroundings:
+        return self._surroundings({}, None)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of pytest-xdist is done; the findings of its tests came with their reports."""
+        output = getattr(node, "workeroutput", {}).get(ATTRIBUTE)
+        if output is not None:
+            self.report.entries.extend(Entry.from_plain(plain) for plain in output["entries"])
+            self.report.faults.update(output["faults"])
+            self._used_ignores.update(output["used_ignores"])
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        rows = list(terminal.summary(self.report, verbose=self.config.get_verbosity() > 0))
+        if rows:
+            terminalreporter.section("connection leaks")
+        for row in rows:
+            for text, style in row:
+                terminalreporter.write(text, **_MARKUP[style])
+            terminalreporter.line("")
+        if self.report.entries:
+            failing = any(e.status == "leak" for e in self.report.entries)
+            terminalreporter.write_line(terminal.counts(self.report), red=failing, bold=failing)
+
+    def _is_whole_run(self, session: pytest.Session) -> bool:
+        """Whether every test of the project ran, so that an ignore which matched nothing is of no use."""
+        chosen = self.config.args_source is pytest.Config.ArgsSource.ARGS and any(
+            os.path.realpath(arg) != os.path.realpath(self._root) for arg in self.config.args
+        )
+        return not (self._partial or chosen or session.shouldstop or session.shouldfail)
+
+    @property
+    def _root(self) -> str:
+        return str(self.config.rootpath)
+
+
+_OPAQUE = (
+    pytest.Item,
+    pytest.Collector,
+    pytest.Config,
+    pytest.FixtureRequest,
+    pytest.PytestPluginManager,
+    pytest.CallInfo,
+    pytest.ExceptionInfo,
+    pytest.TestReport,
+    Plugin,
+    OneFailure,
+    Monitor,
+)
+
+_MARKUP: dict[str, dict[str, bool]] = {
+    "": {},
+    "bold": {"bold": True},
+    "error": {"red": True, "bold": True},
+    "note": {"cyan": True},
+}
+
+
+def _owner(node: pytest.Item | pytest.Collector) -> Owner:
+    scope: Scope
+    if isinstance(node, pytest.Item):
+        scope = "function"
+    elif isinstance(node, pytest.Session):
+        scope = "session"
+    elif isinstance(node, pytest.Class):
+        scope = "class"
+    elif isinstance(node, (pytest.Package, pytest.Dir)):
+        scope = "package"
+    else:
+        scope = "module"
+    return Owner(node.nodeid, scope)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution) if distribution else ""
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,317 @@
+"""The probe: what instrumentations call to say what happened.
+
+It numbers the objects (by weak reference, so that nothing is kept alive), notes where and for whom
+they were made, and appends an event.  Appending to a deque is atomic, so events may come from any
+thread and from finalizers; nobody is ever made to wait.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from urllib.parse import urlsplit
+
+from . import origin
+from .model import (
+    PROCESS,
+    Adopted,
+    Closed,
+    Collected,
+    Connected,
+    Connection,
+    Event,
+    Limits,
+    Opened,
+    Owner,
+    Released,
+    ResourceKind,
+    Sent,
+    Unlimited,
+)
+
+# Events that may wait for the next test's end; past that they are handed over early, so that a test which
+# sends a million requests does not hold a million events.
+MAX_WAITING = 8192
+
+# The layers that a request passes on its way down; see InFlight.reached.
+CLIENT, ADAPTER, CONNECTION = 0, 1, 2
+
+_NO_TRAITS: frozenset[str] = frozenset()
+
+
+class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic at run time on 3.10 with slots
+    """A weak reference that knows the number of its object."""
+
+    __slots__ = ("children", "id", "key", "kind", "parent")
+
+    id: int
+    key: int
+    kind: ResourceKind
+    children: tuple[int, ...]
+    parent: int
+
+
+class InFlight:
+    """A request under way: one call of the user, with its redirects and retries.
+
+    ``layer`` is the lowest layer reached so far; the limits that count are those seen there.
+    """
+
+    __slots__ = (
+        "delegated",
+        "layer",
+        "library",
+        "limits",
+        "method",
+        "name",
+        "outer",
+        "pool",
+        "response_name",
+        "responses",
+        "url",
+    )
+
+    def __init__(
+        self, name: str, library: str, response_name: str, method: str, url: str, outer: InFlight | None
+    ) -> None:
+        self.name = name
+        self.library = library
+        self.response_name = response_name
+        self.method = method
+        self.url = url
+        self.outer = outer
+        self.layer = -1
+        self.limits = Limits(True, True)
+        self.pool: int | None = None
+        self.responses: list[tuple[object, Callable[[object], bool]]] = []
+        """The responses of this call, and how to tell whether one still holds its connection."""
+        self.delegated = False
+
+    def reached(self, layer: int, limits: Limits) -> None:
+        """Note the limits in effect at a layer."""
+        if layer > self.layer:
+            self.layer, self.limits = layer, limits
+        elif layer == self.layer:
+            self.limits = Limits(self.limits.connect and limits.connect, self.limits.read and limits.read)
+
+
+_in_flight: ContextVar[InFlight | None] = ContextVar("connleak_in_flight", default=None)
+
+
+class Recorder:
+    """Collects the events of one run.
+
+    Attributes:
+        owner: whose is what is made now.  A plain attribute, not a ``ContextVar``: the threads and tasks
+            that a test starts are the test's.
+        nodeid: the test that is running now, if any.
+        events: what happened and was not yet handed over.
+    """
+
+    def __init__(self) -> None:
+        self.owner: Owner = PROCESS
+        self.nodeid = ""
+        self.events: deque[Event] = deque()
+        self.on_full: Callable[[], None] = lambda: None
+        self._numbers = itertools.count(1)
+        self._live: dict[int, _Ref] = {}
+        # The garbage collector clears weak references before it runs finalizers, and a finalizer may yet
+        # close the object: until the next hand-over the numbers of the dead are kept by their address.
+        self._dying: dict[int, int] = {}
+        self._class_names: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
+
+    # --- resources ------------------------------------------------------------------------------------
+
+    def opened(
+        self, obj: object, kind: ResourceKind, library: str, *, name: str = "", traits: frozenset[str] = _NO_TRAITS
+    ) -> int | None:
+        """An object came to be (or is seen for the first time); return its number.
+
+        None stands for an object of a class without weak references: it cannot be followed.
+        """
+        number = self.find(obj)
+        if number is not None:
+            return number
+        try:
+            ref = _Ref(obj, self._collected)
+        except TypeError:
+            return None
+        stack = origin.capture(type(obj))
+        number = next(self._numbers)
+        key = id(obj)
+        ref.id, ref.key, ref.kind, ref.children, ref.parent = number, key, kind, (), 0
+        self._dying.pop(key, None)
+        self._live[key] = ref
+        self._append(
+            Opened(number, kind, name or self.name_of(type(obj)), library, stack, self.owner, self.nodeid, traits)
+        )
+        return number
+
+    def adopted(self, parent: object, children: Iterable[object]) -> None:
+        """``parent`` answers for exactly these children (those of them that are known)."""
+        ref = self._live.get(id(parent))
+        if ref is None:
+            return
+        numbers = tuple(n for n in map(self.find, children) if n is not None)
+        if numbers != ref.children:
+            ref.children = numbers
+            self._append(Adopted(ref.id, numbers))
+
+    def adopted_one(self, parent: object, child: object) -> None:
+        """``parent`` answers for ``child``; to say it again costs next to nothing."""
+        ref, number = self._live.get(id(child)), self.find(parent)
+        if ref is not None and number is not None and ref.parent != number:
+            ref.parent = number
+            self._append(Adopted(number, (ref.id,)))
+
+    def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> int | None:
+        """An object came to be while the resource ``parent`` was at work for a request, which answers for it."""
+        number = self.opened(obj, kind, library)
+        if number is not None:
+            self._append(Adopted(parent, (number,)))
+        return number
+
+    def sent(self, obj: object) -> None:
+        """A request goes through a known session or pool."""
+        number = self.find(obj)
+        if number is not None:
+            self._append(Sent(number, self.owner))
+
+    def connected(self, number: int, connection: Connection) -> None:
+        """A socket has these addresses."""
+        self._append(Connected(number, connection))
+
+    def released(self, obj: object) -> None:
+        """A response gave its connection back."""
+        number = self.find(obj)
+        if number is not None:
+            self.events.append(Released(number))
+
+    def closed(self, obj: object) -> None:
+        """Somebody closed the object; often called from finalizers."""
+        number = self.find(obj)
+        if number is None:
+            number = self._dying.get(id(obj))
+        if number is not None:
+            self.events.append(Closed(number))
+
+    def find(self, obj: object) -> int | None:
+        """The number of a live object."""
+        ref = self._live.get(id(obj))
+        return ref.id if ref is not None and ref() is obj else None
+
+    def objects(self, numbers: Iterable[int]) -> dict[int, object]:
+        """The live objects of these numbers; the caller must let go of them soon."""
+        wanted = set(numbers)
+        found = ((ref.id, ref()) for ref in list(self._live.values()) if ref.id in wanted)
+        return {number: obj for number, obj in found if obj is not None}
+
+    def descriptors(self) -> list[int]:
+        """The file descriptors of the live sockets that are known."""
+        refs = [ref for ref in list(self._live.values()) if ref.kind == "socket"]
+        return [n for ref in refs if (obj := ref()) is not None and (n := obj.fileno()) >= 0]
+
+    def hand_over(self) -> list[Event]:
+        """The events so far, which are then forgotten here."""
+        self._dying.clear()
+        events: list[Event] = []
+        while self.events:
+            events.append(self.events.popleft())
+        return events
+
+    def name_of(self, cls: type) -> str:
+        """``requests.Session``: the shortest public name of a class."""
+        name = self._class_names.get(cls)
+        if name is None:
+            top = cls.__module__.partition(".")[0]
+            public = vars(sys.modules.get(top, object)).get(cls.__qualname__) is cls
+            name = self._class_names[cls] = f"{top if public else cls.__module__}.{cls.__qualname__}"
+        return name
+
+    def _collected(self, ref: weakref.ref[object]) -> None:
+        # Runs inside the garbage collector: append, and nothing else.
+        assert isinstance(ref, _Ref)
+        if self._live.get(ref.key) is ref:
+            del self._live[ref.key]
+            self._dying[ref.key] = ref.id
+        self.events.append(Collected(ref.id))
+
+    def _append(self, event: Event) -> None:
+        self.events.append(event)
+        if len(self.events) > MAX_WAITING:
+            self.on_full()
+
+    # --- requests -------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        client: object,
+        library: str,
+        method: str,
+        url: str,
+        limits: Limits,
+        *,
+        layer: int = CLIENT,
+        response_name: str = "",
+    ) -> InFlight | None:
+        """The user's call of a client begins; None if it is part of a call that is already under way.
+
+        A call within a call is a request of its own only where the user's code made it: a hook that
+        fetches a token is one, a redirect is none.
+        """
+        outer = _in_flight.get()
+        if outer is not None:
+            if not origin.user_frame_below_plugin():
+                outer.reached(layer, limits)
+                return None
+            outer.delegated = True
+        request = InFlight(self.name_of(type(client)), library, response_name, str(method), str(url), outer)
+        request.reached(layer, limits)
+        _in_flight.set(request)
+        return request
+
+    def end(self, request: InFlight | None, error: BaseException | None) -> None:
+        """The call is over: judge its limits, and note the responses that still hold a connection."""
+        if request is None:
+            return
+        _in_flight.set(request.outer)
+        refused = isinstance(error, ValueError) and request.layer < CONNECTION  # a malformed URL: nothing was sent
+        handed_on = request.delegated and request.layer < CONNECTION
+        if not (request.limits.connect and request.limits.read or refused or handed_on):
+            stack = origin.capture()
+            self._append(
+                Unlimited(
+                    request.name,
+                    request.library,
+                    request.method.upper(),
+                    public_url(request.url),
+                    request.limits,
+                    stack,
+                    self.owner,
+                    self.nodeid,
+                )
+            )
+        if error is None:
+            for response, holds_connection in request.responses:
+                if holds_connection(response):
+                    self.opened(response, "response", request.library, name=request.response_name)
+        request.responses.clear()
+
+    @property
+    def in_flight(self) -> InFlight | None:
+        """The request under way in this thread or task."""
+        return _in_flight.get()
+
+
+def public_url(url: str) -> str:
+    """A URL without credentials, query string and fragment."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "(malformed URL)"
+    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else parts.path

@@ -1,0 +1,113 @@
+"""What came out of a run, as plain data: it crosses between processes, and every format is made from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from . import origin
+from .model import Finding, Frame
+
+# What a terminal might obey, and what cannot be encoded (a lone surrogate is how Python keeps a byte that is no UTF-8).
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of code, its path relative to the root directory where it lies below it."""
+
+    path: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A finding as it is reported."""
+
+    kind: str
+    nodeid: str | None
+    path: str | None
+    line: int | None
+    function: str | None
+    scope: str
+    count: int
+    status: str
+    level: str
+    object: str
+    message: str
+    held_by: str | None
+    connections: tuple[Mapping[str, Any], ...]
+    stack: tuple[Line, ...]
+    library_stack: tuple[Line, ...]
+    source: str
+    help: str
+    reason: str | None
+
+    @property
+    def site(self) -> tuple[str, str, int, str]:
+        """What one block of the terminal report is about."""
+        return (self.kind, self.path or "", self.line or 0, self.status)
+
+    @classmethod
+    def of(cls, finding: Finding, root: str) -> Entry:
+        """The entry of a finding, with nothing in it that a terminal or an encoder could stumble over."""
+        place = finding.origin.place
+        return cls(
+            kind=finding.kind,
+            nodeid=finding.nodeid and safe(finding.nodeid),
+            path=safe(origin.relative(place.path, root)) if place else None,
+            line=place.line if place else None,
+            function=safe(place.function) if place else None,
+            scope=finding.owner.scope,
+            count=finding.count,
+            status=finding.status,
+            level=finding.level,
+            object=safe(finding.object),
+            message=safe(finding.message),
+            held_by=finding.held_by and safe(finding.held_by),
+            connections=tuple(
+                {"local": safe(c.local), "remote": safe(c.remote), "status": c.status, "fd": c.fd}
+                for c in finding.connections
+            ),
+            stack=_lines(finding.origin.stack, root),
+            library_stack=_lines(finding.origin.inner, root),
+            source=safe(origin.source_line(place)) if place else "",
+            help=finding.help,
+            reason=finding.reason and safe(finding.reason),
+        )
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Entry:
+        """The entry that :meth:`plain` was made of."""
+        values = {**plain, "connections": tuple(plain["connections"])}
+        for name in ("stack", "library_stack"):
+            values[name] = tuple(Line(**line) for line in plain[name])
+        return cls(**values)
+
+    def plain(self) -> dict[str, Any]:
+        """Only dicts, lists, strings, numbers and None."""
+        values = asdict(self)
+        for name in ("connections", "stack", "library_stack"):
+            values[name] = list(values[name])
+        return values
+
+
+@dataclass(slots=True)
+class Report:
+    """A run: its findings in their order, and what is to be said about the run itself."""
+
+    entries: list[Entry] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)
+    unused_ignores: list[str] = field(default_factory=list)
+
+
+def _lines(frames: Iterable[Frame], root: str) -> tuple[Line, ...]:
+    return tuple(Line(safe(origin.relative(f.path, root)), f.line, safe(f.function)) for f in frames)
+
+
+def safe(text: str) -> str:
+    """Text with control characters, direction marks and lone surrogates escaped."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)

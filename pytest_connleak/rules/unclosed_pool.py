@@ -1,0 +1,20 @@
+"""A connection pool, or a manager of pools, that was not closed by the scope that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..model import Evidence, Finding
+from ..settings import Settings
+from .interface import Rule, counts, fate, usage
+
+rule = Rule(__name__, title="a connection pool that was not closed")
+
+
+@rule.check
+def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
+    for pool in evidence.of("pool"):
+        if counts(pool, settings.require):
+            name = pool.name.rpartition(".")[2]
+            message = f"{pool.name} {fate(pool)}; {usage(pool)}"
+            yield rule.finding(pool, message, f"with {name}(...) as pool:\n    ...")

@@ -1,0 +1,113 @@
+"""What can be set, as plain values; ``options`` reads them from pytest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+from .errors import SettingError
+
+Mode = Literal["fail", "warn", "off"]
+Require = Literal["always", "used", "connected"]
+SharedPolicy = Literal["first", "fail", "allow"]
+LibraryPolicy = Literal["list", "fail"]
+
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """Findings that are known and wanted: ``KIND PATTERN  # reason``, each of the two may be ``*``.
+
+    The pattern is an :mod:`fnmatch` one and is held against ``path::function`` and the dotted
+    ``module.function`` of every frame in the finding's stack.
+    """
+
+    kind: str
+    pattern: str
+    reason: str | None = None
+    source: str = "connleak_ignore"
+
+    def matches(self, kind: str, names: frozenset[str]) -> bool:
+        """Whether this covers a finding of ``kind`` with these names in its stack."""
+        if self.kind not in ("*", kind):
+            return False
+        return self.pattern == "*" or any(fnmatchcase(name, self.pattern) for name in names)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pattern}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a run, checked."""
+
+    mode: Mode = "fail"
+    ignores: tuple[Ignore, ...] = ()
+    require: Require | None = None
+    shared: SharedPolicy = "first"
+    library: LibraryPolicy = "list"
+    grace: float = 0.5
+    """Seconds that something still open may take to be closed by another thread."""
+    reports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What markers say for one test, class or module."""
+
+    mode: Mode
+    ignores: tuple[Ignore, ...] = ()
+
+
+def choice(value: str, allowed: object, where: str) -> str:
+    """``value`` if it is one of the ``Literal`` type ``allowed``.
+
+    Raises:
+        SettingError: naming ``where`` and what is allowed.
+    """
+    words = get_args(allowed)
+    if value not in words:
+        raise SettingError(f"{where}: {value!r} is not one of {', '.join(words)}")
+    return value
+
+
+def seconds(value: str, where: str) -> float:
+    """A number of seconds, zero or more.
+
+    Raises:
+        SettingError: if it is none.
+    """
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 3600:
+        raise SettingError(f"{where}: {value!r} is not a number of seconds from 0 to 3600")
+    return number
+
+
+def kind(value: str, kinds: tuple[str, ...], where: str) -> str:
+    """``value`` if it is a kind of finding.
+
+    Raises:
+        SettingError: naming ``where`` and the kinds.
+    """
+    if value not in kinds:
+        raise SettingError(f"{where}: {value!r} is not a kind of finding; the kinds are {', '.join(kinds)}")
+    return value
+
+
+def ignore(line: str, kinds: tuple[str, ...], where: str) -> Ignore:
+    """Read ``KIND PATTERN  # reason``.
+
+    Raises:
+        SettingError: if a part is missing or the kind is unknown.
+    """
+    text, _, reason = line.partition("#")
+    words = text.split()
+    if len(words) != 2:
+        raise SettingError(f"{where}: {line!r} is not of the form 'KIND PATTERN  # reason' (KIND or PATTERN may be *)")
+    if words[0] != "*":
+        kind(words[0], kinds, where)
+    return Ignore(words[0], words[1], reason.strip() or None, where)

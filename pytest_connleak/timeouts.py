@@ -1,0 +1,46 @@
+"""Which waits a timeout limits, for requests and urllib3 alike; neither is imported.
+
+Followed source: ``urllib3/util/timeout.py``.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from .model import Limits
+
+
+def limits(timeout: object) -> Limits:
+    """What a timeout limits: a number, None, ``(connect, read)``, a ``urllib3.Timeout``, or urllib3's default.
+
+    What urllib3 leaves to the default is limited by :func:`socket.setdefaulttimeout`.
+    """
+    if isinstance(timeout, tuple):
+        # Of another length it is refused by requests before anything is sent.
+        return Limits(*map(_is_limit, timeout)) if len(timeout) == 2 else Limits(True, True)
+    if not is_timeout_object(timeout):
+        return Limits(_is_limit(timeout), _is_limit(timeout))
+    if _is_number(timeout.total):  # type: ignore[attr-defined]  # urllib3.Timeout is not imported here
+        return Limits(True, True)
+    # Not the public properties: ``read_timeout`` raises before the connection is started.
+    return Limits(_is_limit(timeout._connect), _is_limit(timeout._read))  # type: ignore[attr-defined]  # as above
+
+
+def is_given(timeout: object) -> bool:
+    """Whether a value is a timeout, and not one of urllib3's marks for "the default of the pool"."""
+    return timeout is None or _is_number(timeout) or is_timeout_object(timeout)
+
+
+def is_timeout_object(timeout: object) -> bool:
+    """Whether it is a ``urllib3.Timeout``, of whichever copy of urllib3."""
+    return hasattr(timeout, "connect_timeout") and hasattr(timeout, "total")
+
+
+def _is_limit(seconds: object) -> bool:
+    if seconds is None:
+        return False
+    return _is_number(seconds) or socket.getdefaulttimeout() is not None
+
+
+def _is_number(value: object) -> bool:
+    return hasattr(value, "__float__")
