@@ -75,7 +75,7 @@ class Monitor:
         self._shared_numbers: set[int] = set()
         self._held: dict[int, str] = {}
         self._unfulfilled: dict[tuple[str, int], int] = {}
-        self._threads = 0
+        self._own_threads: set[int | None] = set()
         self._faults: dict[str, str] = {}
         self.used_ignores: set[str] = set()
 
@@ -90,9 +90,12 @@ class Monitor:
     def start(self) -> None:
         """Begin to watch."""
         self._recorder.on_full = self._drain
-        self._threads = threading.active_count()
         self._known_sockets = set(netstat.sockets())
         self._installation.start()
+
+    def tests_begin(self) -> None:
+        """The threads that run now belong to pytest and its plugins: they close nothing of a test's."""
+        self._own_threads = {thread.ident for thread in threading.enumerate()}
 
     def stop(self) -> None:
         """Put everything back."""
@@ -188,7 +191,7 @@ class Monitor:
 
     def _wait(self, ending: Sequence[Owner]) -> None:
         """Give other threads time to close what is still open; without other threads nothing can change."""
-        if threading.active_count() <= self._threads:
+        if all(thread.ident in self._own_threads for thread in threading.enumerate()):
             return
         waited, pause = 0.0, 0.001
         while True:

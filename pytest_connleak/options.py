@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from . import settings
+from .errors import SettingError
 from .settings import Ignore, LibraryPolicy, Local, Mode, Require, Settings, SharedPolicy
 
 MARKER = (
@@ -66,8 +67,8 @@ def read_mode(config: pytest.Config) -> Mode:
     """
     given = config.known_args_namespace.connleak if not hasattr(config.option, "connleak") else config.option.connleak
     if given is not None:
-        return cast(Mode, settings.choice(given, Mode, "--connleak"))
-    return cast(Mode, settings.choice(config.getini("connleak"), Mode, "ini option connleak"))
+        return cast("Mode", settings.choice(given, Mode, "--connleak"))
+    return cast("Mode", settings.choice(config.getini("connleak"), Mode, "ini option connleak"))
 
 
 def read(config: pytest.Config, kinds: tuple[str, ...], endings: Iterable[str]) -> Settings:
@@ -82,12 +83,13 @@ def read(config: pytest.Config, kinds: tuple[str, ...], endings: Iterable[str]) 
         ignores=tuple(
             settings.ignore(line, kinds, "ini option connleak_ignore") for line in config.getini("connleak_ignore")
         ),
-        require=cast(Require, settings.choice(require, Require, "ini option connleak_require")) if require else None,
+        require=cast("Require", settings.choice(require, Require, "ini option connleak_require")) if require else None,
         shared=cast(
-            SharedPolicy, settings.choice(config.getini("connleak_shared"), SharedPolicy, "ini option connleak_shared")
+            "SharedPolicy",
+            settings.choice(config.getini("connleak_shared"), SharedPolicy, "ini option connleak_shared"),
         ),
         library=cast(
-            LibraryPolicy,
+            "LibraryPolicy",
             settings.choice(config.getini("connleak_library"), LibraryPolicy, "ini option connleak_library"),
         ),
         grace=settings.seconds(config.getini("connleak_grace"), "ini option connleak_grace"),
@@ -99,10 +101,10 @@ def _report_path(path: str, config: pytest.Config, endings: tuple[str, ...]) -> 
     where = f"--connleak-report={path}"
     full = os.path.join(config.invocation_params.dir, os.path.expanduser(path))
     if os.path.splitext(path)[1] not in endings:
-        raise settings.SettingError(f"{where}: the ending chooses the format; it may be {', '.join(endings)}")
+        raise SettingError(f"{where}: the ending chooses the format; it may be {', '.join(endings)}")
     directory = os.path.dirname(full)
     if os.path.isdir(full) or not os.path.isdir(directory) or not os.access(directory, os.W_OK):
-        raise settings.SettingError(f"{where}: cannot be written; give a file in a directory that exists")
+        raise SettingError(f"{where}: cannot be written; give a file in a directory that exists")
     return full
 
 
@@ -118,7 +120,7 @@ def read_markers(node: pytest.Item | pytest.Collector, run: Settings, kinds: tup
         where = f"{node.nodeid}: marker connleak"
         given, ignored, reason = _arguments(where, *mark.args, **mark.kwargs)
         if given is not None:
-            checked = cast(Mode, settings.choice(given, Mode, where))
+            checked = cast("Mode", settings.choice(given, Mode, where))
             mode = mode or checked
         source = f"marker connleak at {owner.nodeid}"
         ignores.extend(Ignore(settings.kind(k, kinds, where), "*", reason, source) for k in ignored)
@@ -128,9 +130,9 @@ def read_markers(node: pytest.Item | pytest.Collector, run: Settings, kinds: tup
 def _arguments(where: str, *args: Any, **kwargs: Any) -> tuple[str | None, tuple[str, ...], str | None]:
     unknown = kwargs.keys() - {"mode", "ignore", "reason"}
     if unknown or len(args) > 1 or (args and "mode" in kwargs):
-        raise settings.SettingError(f"{where} does not take these arguments; it is {MARKER}")
+        raise SettingError(f"{where} does not take these arguments; it is {MARKER}")
     mode, ignore, reason = (args[0] if args else kwargs.get("mode")), kwargs.get("ignore", ()), kwargs.get("reason")
     kinds = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     if not (mode is None or isinstance(mode, str)) or not all(isinstance(k, str) for k in kinds):
-        raise settings.SettingError(f"{where} does not take these arguments; it is {MARKER}")
+        raise SettingError(f"{where} does not take these arguments; it is {MARKER}")
     return mode, kinds, reason

@@ -21,7 +21,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import CodeType, FrameType
 from typing import Literal
 
@@ -53,13 +53,11 @@ _LIBRARY = _directories(
     *(site.getsitepackages() if hasattr(site, "getsitepackages") else ()),
     site.getusersitepackages() if hasattr(site, "getusersitepackages") else None,
 )
-_STDLIB = _directories(
-    sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__)
-)
+_STDLIB = _directories(sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__))
 _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def classify(filename: str) -> FileKind:
     """What kind of code a code object's file name stands for."""
     if filename.startswith("<"):
@@ -122,7 +120,7 @@ def _constructs(code: CodeType, made: type | None) -> bool:
     name = code.co_name
     if made is None or name not in ("__init__", "__new__", "__call__"):
         return False
-    for cls in type(made).__mro__ if name == "__call__" else made.__mro__:
+    for cls in (type(made) if name == "__call__" else made).__mro__:
         method = vars(cls).get(name)
         while method is not None:
             method = getattr(method, "__func__", method)

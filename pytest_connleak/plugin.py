@@ -16,7 +16,7 @@ from . import formats, instrumentation, options, origin, rules
 from .errors import PytestConnectionLeakWarning, SettingError
 from .failure import ATTRIBUTE, OneFailure
 from .formats import terminal
-from .model import PROCESS, Finding, Frame, Owner, Scope, Verdict
+from .model import PROCESS, Frame, Owner, Scope, Verdict
 from .monitor import Monitor, Surroundings
 from .report import Entry, Report
 from .settings import Settings
@@ -80,7 +80,6 @@ class Plugin:
         self.failure = OneFailure()
         self.report = Report()
         self._live_fixtures: dict[FixtureDef[Any], Owner] = {}
-        self._nodes: dict[Owner, Node] = {}
         self._test_modules: set[str] = set()
         self._last_nodeid = ""
         self._used_ignores: set[str] = set()
@@ -97,9 +96,8 @@ class Plugin:
         return f"connleak: {self.settings.mode}, watching {', '.join(watched)}; checks {', '.join(KINDS)}"
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        nodes = dict.fromkeys(node for item in items for node in item.listchain())
+        nodes = dict.fromkeys(node for item in items for node in _chain(item))
         for node in nodes:
-            assert isinstance(node, (pytest.Item, pytest.Collector))
             if any(mark.name == "connleak" for mark in node.own_markers):
                 try:
                     options.read_markers(node, self.settings, KINDS)
@@ -108,6 +106,9 @@ class Plugin:
         self._test_modules.update(
             module.__name__ for node in nodes if (module := getattr(node, "module", None)) is not None
         )
+
+    def pytest_collection_finish(self) -> None:
+        self.monitor.tests_begin()
 
     def pytest_deselected(self) -> None:
         self._partial = True
@@ -149,7 +150,7 @@ class Plugin:
     def _judge(self, item: pytest.Item, nextitem: pytest.Item | None, *, failed: bool) -> None:
         """Settle what ends with this test, and fail the test if it leaked and has not failed yet."""
         following = set(nextitem.listchain()) if nextitem is not None else ()
-        ending = [node for node in item.listchain() if node not in following]
+        ending = [node for node in _chain(item) if node not in following]
         verdict = self._settle(ending, item)
         if not verdict.findings:
             return
@@ -314,6 +315,10 @@ _MARKUP: dict[str, dict[str, bool]] = {
     "error": {"red": True, "bold": True},
     "note": {"cyan": True},
 }
+
+
+def _chain(item: pytest.Item) -> list[Node]:
+    return [node for node in item.listchain() if isinstance(node, (pytest.Item, pytest.Collector))]
 
 
 def _owner(node: pytest.Item | pytest.Collector) -> Owner:

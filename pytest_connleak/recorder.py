@@ -281,7 +281,7 @@ class Recorder:
         _in_flight.set(request.outer)
         refused = isinstance(error, ValueError) and request.layer < CONNECTION  # a malformed URL: nothing was sent
         handed_on = request.delegated and request.layer < CONNECTION
-        if not (request.limits.connect and request.limits.read or refused or handed_on):
+        if not ((request.limits.connect and request.limits.read) or refused or handed_on):
             stack = origin.capture()
             self._append(
                 Unlimited(

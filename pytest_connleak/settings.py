@@ -14,7 +14,6 @@ SharedPolicy = Literal["first", "fail", "allow"]
 LibraryPolicy = Literal["list", "fail"]
 
 
-
 @dataclass(frozen=True, slots=True)
 class Ignore:
     """Findings that are known and wanted: ``KIND PATTERN  # reason``, each of the two may be ``*``.

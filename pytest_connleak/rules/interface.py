@@ -30,7 +30,7 @@ class Rule:
 
     module: str
     title: str
-    run: Check = field(default=lambda evidence, settings: iter(()))
+    run: Check = field(init=False)
 
     @property
     def kind(self) -> str:
