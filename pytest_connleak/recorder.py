@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from . import origin
@@ -87,8 +88,8 @@ class InFlight:
         self.layer = -1
         self.limits = Limits(True, True)
         self.pool: int | None = None
-        self.responses: list[tuple[object, Callable[[object], bool]]] = []
-        """The responses of this call, and how to tell whether one still holds its connection."""
+        self.responses: list[tuple[object, Callable[[object], Any]]] = []
+        """The responses of this call, and how to get at the connection that one still holds."""
         self.delegated = False
 
     def reached(self, layer: int, limits: Limits) -> None:
@@ -296,9 +297,13 @@ class Recorder:
                 )
             )
         if error is None:
-            for response, holds_connection in request.responses:
-                if holds_connection(response):
-                    self.opened(response, "response", request.library, name=request.response_name)
+            for response, connection_of in request.responses:
+                connection = connection_of(response)
+                if connection is not None:
+                    number = self.opened(response, "response", request.library, name=request.response_name)
+                    socket = self.find(getattr(connection, "sock", None))
+                    if number is not None and socket is not None:
+                        self._append(Adopted(number, (socket,)))
         request.responses.clear()
 
     @property

@@ -60,7 +60,7 @@ def block(entries: list[Entry]) -> Iterator[Row]:
     yield from _where(first)
     if first.library_stack:
         library = first.library_stack[-1]
-        yield _remark("made in", f"{library.path}:{library.line} in {library.function}")
+        yield _remark("in the library", f"{library.path}:{library.line} in {library.function}")
     for line in first.stack[1 : 1 + MOST]:
         yield _remark("called from", f"{line.path}:{line.line} in {line.function}")
     yield _remark("tests", _tests(entries))

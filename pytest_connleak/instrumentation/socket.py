@@ -87,7 +87,7 @@ def _connected(probe: Probe, sock: socket.socket) -> None:
             local, remote = sock.getsockname(), ""
         except OSError:
             return
-    probe.connected(number, Connection(address(local), address(remote), "CLOSED", sock.fileno()))
+    probe.connected(number, Connection(address(local), address(remote)))
 
 
 def address(value: object) -> str:

@@ -85,7 +85,7 @@ def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     request.pool = before
     if outcome.error is None:
-        request.responses.append((outcome.result, holds_connection))
+        request.responses.append((outcome.result, connection_of))
     probe.end(begun, outcome.error)
 
 
@@ -98,9 +98,9 @@ def _url(pool: Any, path: str) -> str:
 # --- responses ----------------------------------------------------------------------------------------
 
 
-def holds_connection(response: object) -> bool:
-    """Whether a response still keeps its connection from the pool."""
-    return getattr(response, "_connection", None) is not None
+def connection_of(response: object) -> Any:
+    """The connection that a response keeps from its pool, None once it gave it back."""
+    return getattr(response, "_connection", None)
 
 
 @instrumentation.after("urllib3.response:HTTPResponse.release_conn")

@@ -69,6 +69,16 @@ def counts(tracked: Tracked, require: Require | None) -> bool:
     return required == "always" or tracked.requests > 0
 
 
+def advice(tracked: Tracked, variable: str) -> str:
+    """How to close a session or a pool where it was made: as code."""
+    name = tracked.name if tracked.name.count(".") == 1 else tracked.name.rpartition(".")[2]
+    place = tracked.origin.place
+    if place is not None and place.function.endswith("__init__"):
+        return f"def close(self):\n    self.{variable}.close()  # and whoever makes it: with contextlib.closing(...)"
+    body = f"yield {variable}" if tracked.owner.scope in ("class", "module", "package", "session") else "..."
+    return f"with {name}(...) as {variable}:\n    {body}"
+
+
 def fate(tracked: Tracked) -> str:
     """What became of it, for the message."""
     return "dropped without being closed" if tracked.state is State.COLLECTED else "still open"

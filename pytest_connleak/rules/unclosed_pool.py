@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..model import Evidence, Finding
 from ..settings import Settings
-from .interface import Rule, counts, fate, usage
+from .interface import Rule, advice, counts, fate, usage
 
 rule = Rule(__name__, title="a connection pool that was not closed")
 
@@ -15,6 +15,5 @@ rule = Rule(__name__, title="a connection pool that was not closed")
 def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
     for pool in evidence.of("pool"):
         if counts(pool, settings.require):
-            name = pool.name.rpartition(".")[2]
             message = f"{pool.name} {fate(pool)}; {usage(pool)}"
-            yield rule.finding(pool, message, f"with {name}(...) as pool:\n    ...")
+            yield rule.finding(pool, message, advice(pool, "pool"))

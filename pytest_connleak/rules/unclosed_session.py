@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..model import Evidence, Finding
 from ..settings import Settings
-from .interface import Rule, counts, fate, usage
+from .interface import Rule, advice, counts, fate, usage
 
 rule = Rule(__name__, title="a session that was not closed")
 
@@ -15,6 +15,5 @@ rule = Rule(__name__, title="a session that was not closed")
 def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
     for session in evidence.of("session"):
         if counts(session, settings.require):
-            name = session.name.rpartition(".")[2]
             message = f"{session.name} {fate(session)}; {usage(session)}"
-            yield rule.finding(session, message, f"with {name}(...) as session:\n    ...")
+            yield rule.finding(session, message, advice(session, "session"))

@@ -30,7 +30,8 @@ def _is_somebodys_mistake(socket: Tracked) -> bool:
 
 
 def _message(socket: Tracked) -> str:
-    if socket.origin.place is None:
-        return f"{socket.name} still open; it was opened outside of Python, so no line can be named"
     peers = [c.remote for c in socket.connections if c.remote]
-    return f"{socket.name} {f'to {peers[0]} ' if peers else ''}{fate(socket)}"
+    what = f"{socket.name} to {peers[0]}" if peers else socket.name
+    if socket.origin.place is None:
+        return f"{what} still open; it was opened outside of Python, so no line can be named"
+    return f"{what} {fate(socket)}"

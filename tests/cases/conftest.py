@@ -1,0 +1,18 @@
+"""What the labelled cases need: the address of a server that the outer test started."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def url() -> str:
+    return os.environ["CONNLEAK_TEST_URL"]
+
+
+@pytest.fixture(scope="session")
+def address(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return host, int(port)

@@ -1,0 +1,124 @@
+"""Limits as they take effect."""
+
+import socket
+from unittest import mock
+
+import pytest
+import requests
+import requests_mock
+import responses
+import urllib3
+from requests.adapters import HTTPAdapter
+
+
+class Default(HTTPAdapter):
+    """Supplies a timeout where the caller gave none."""
+
+    def send(self, request, stream=False, timeout=None, **kwargs):
+        return super().send(request, stream=stream, timeout=timeout or (3, 5), **kwargs)
+
+
+class DefaultAtTheSession(requests.Session):
+    def request(self, method, url, **kwargs):
+        kwargs.setdefault("timeout", 5)
+        return super().request(method, url, **kwargs)  # finds: missing-timeout in test_default_of_the_session
+
+
+def test_default_of_the_session(url):
+    with DefaultAtTheSession() as session:
+        session.get(url)
+        session.get(url, timeout=None)  # our nearest line is in request(), above
+
+
+def test_default_of_the_adapter_where_responses_answers():
+    with requests.Session() as session, responses.RequestsMock() as mocked:
+        session.mount("http://", Default())
+        mocked.get("http://example.invalid/")
+        session.get("http://example.invalid/")
+
+
+def test_no_default_where_responses_answers():
+    with requests.Session() as session, responses.RequestsMock() as mocked:
+        session.mount("http://", HTTPAdapter(max_retries=1))
+        mocked.get("http://example.invalid/")
+        session.get("http://example.invalid/")  # finds: missing-timeout
+
+
+def test_requests_mock_raises():
+    with requests_mock.Mocker() as mocked, pytest.raises(requests.ConnectTimeout):
+        mocked.get("http://example.invalid/", exc=requests.ConnectTimeout)
+        requests.get("http://example.invalid/")  # finds: missing-timeout
+
+
+def test_send_is_mocked():
+    with mock.patch.object(HTTPAdapter, "send", autospec=True) as send:
+        send.return_value = requests.Response()
+        send.return_value.status_code = 200
+        send.return_value.raw = mock.Mock(_original_response=None)
+        send.return_value._content = b""
+        requests.get("http://example.invalid/", allow_redirects=False)  # finds: missing-timeout
+
+
+def test_get_is_mocked():
+    with mock.patch("requests.get", autospec=True) as get:
+        requests.get("http://example.invalid/")
+    get.assert_called_once()
+
+
+def test_socket_default_does_not_serve_requests(url):
+    socket.setdefaulttimeout(5)
+    try:
+        requests.get(url)  # finds: missing-timeout
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+def test_timeout_object(url):
+    requests.get(url, timeout=urllib3.Timeout(connect=3, read=None))  # finds: missing-timeout
+    requests.get(url, timeout=urllib3.Timeout(total=3))
+
+
+def test_malformed_url_is_never_sent():
+    with pytest.raises(requests.exceptions.InvalidURL):
+        requests.get("http://")
+    with pytest.raises(requests.exceptions.InvalidSchema):
+        requests.get("gopher://example.invalid/")
+
+
+def test_refused_connection_counts():
+    with pytest.raises(requests.ConnectionError):
+        requests.get("http://127.0.0.1:9/")  # finds: missing-timeout
+
+
+def test_hook_that_sends_a_request_of_its_own(url):
+    def refresh(response, *args, **kwargs):
+        requests.get(url)  # finds: missing-timeout in test_hook_that_sends_a_request_of_its_own
+
+    with requests.Session() as session:
+        session.get(url, timeout=5, hooks={"response": refresh})
+
+
+def test_pool_without_a_limit(address):
+    with urllib3.HTTPConnectionPool(*address) as pool:
+        pool.request("GET", "/")  # finds: missing-timeout
+        pool.request("GET", "/", timeout=3)
+
+
+def test_manager_none(url):
+    with urllib3.PoolManager(timeout=None) as pool:
+        pool.request("GET", url)  # finds: missing-timeout
+        pool.urlopen("GET", url, timeout=urllib3.Timeout(total=2))
+
+
+def test_generator_that_sends(url):
+    def pages():
+        with requests.Session() as session:
+            for _ in range(2):
+                yield session.get(url).status_code  # finds: missing-timeout in test_generator_that_sends
+
+    assert list(pages()) == [200, 200]
+
+
+@pytest.mark.parametrize("timeout", [None, 5], ids=["none", "five"])
+def test_parameter(url, timeout):
+    requests.get(url, timeout=timeout)  # finds: missing-timeout in test_parameter[none]

@@ -1,0 +1,17 @@
+"""Real servers for the tests, each in a process of its own, that count their connections as second witnesses.
+
+    with http_server() as server:
+        before = server.wait_until(open=0)
+        requests.get(f"{server.url}/size/10", timeout=5)
+        server.wait_until(since=before, opened=1, open=0)
+
+``client`` starts the servers and asks them, ``plugin`` makes fixtures of them, also for runs inside a test.
+``http_server``, ``proxy`` and ``nginx`` are the programs, ``counting`` is what they share.
+
+The question and the answer are lines on the child's stdin and stdout, so asking opens no socket: neither
+the server's counts nor the asking process's list of connections changes by it.
+"""
+
+from .client import Counts, Peer, Server, http_server, nginx_server, proxy_server, tls_server
+
+__all__ = ["Counts", "Peer", "Server", "http_server", "nginx_server", "proxy_server", "tls_server"]

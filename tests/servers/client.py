@@ -1,0 +1,175 @@
+"""Starting the servers and asking them what they saw."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PACKAGE = __package__ or ""
+ROOT = Path(__file__).parents[PACKAGE.count(".") + 1]
+"""The directory from which this package is imported."""
+
+_END_TIMEOUT = 5.0
+_LONGEST_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a server saw since it was started, or between two looks: ``server.counts() - before``."""
+
+    opened: int
+    open: int
+    """Not yet closed by the client; nginx counts what it closed itself as closed."""
+    closed: int
+    requests: int
+
+    def __sub__(self, before: Counts) -> Counts:
+        return Counts(
+            self.opened - before.opened,
+            self.open - before.open,
+            self.closed - before.closed,
+            self.requests - before.requests,
+        )
+
+
+class Peer(NamedTuple):
+    """One connection as its server saw it; ``port`` is the client's."""
+
+    port: int
+    open: bool
+    requests: int
+
+
+class Server:
+    """A server in a process of its own, which ends with ``close()``, the ``with`` block or this process."""
+
+    def __init__(self, module: str, *arguments: str):
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"{PACKAGE}.{module}", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            start_new_session=True,  # Ctrl-C is for the tests, which then close their servers
+        )
+        try:
+            hello = self._read()
+        except BaseException:
+            self.close()
+            raise
+        self.port: int = hello["port"]
+        self.url: str = f"{hello['scheme']}://127.0.0.1:{self.port}"
+        self.ca: str | None = hello.get("ca")
+        """The path of the certificate to trust, where it speaks TLS."""
+
+    def __repr__(self) -> str:
+        return f"<server {self.url}>"
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def counts(self) -> Counts:
+        """What the server saw since it was started."""
+        return Counts(**self._ask("counts"))
+
+    def peers(self) -> tuple[Peer, ...]:
+        """Every connection that the server saw, the oldest first; nginx does not tell."""
+        return tuple(Peer(*row) for row in self._ask("peers"))
+
+    def wait_until(
+        self,
+        *,
+        opened: int | None = None,
+        open: int | None = None,
+        closed: int | None = None,
+        requests: int | None = None,
+        since: Counts | None = None,
+        timeout: float = 2.0,
+    ) -> Counts:
+        """Ask until the server saw just this, in all or ``since`` an earlier look, and return what it saw.
+
+        A server learns of a close a little after the client did it.  So a test that shares its server begins
+        with ``before = server.wait_until(open=0)``.
+
+        Raises:
+            AssertionError: with the counts, if that does not come true in time.
+        """
+        __tracebackhide__ = True
+        named = {"opened": opened, "open": open, "closed": closed, "requests": requests}
+        expected = {name: number for name, number in named.items() if number is not None}
+        deadline = time.monotonic() + timeout
+        pause = 0.001
+        while True:
+            in_time = time.monotonic() < deadline
+            counts = self.counts() if since is None else self.counts() - since
+            if expected.items() <= asdict(counts).items():
+                return counts
+            if not in_time:
+                break
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        wanted = ", ".join(f"{name}={number}" for name, number in expected.items())
+        ports = [peer.port for peer in self.peers() if peer.open]
+        raise AssertionError(f"{self.url}: no {wanted} within {timeout} s, but {counts}; open: {ports}")
+
+    def close(self) -> None:
+        """End the server; once is enough."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):  # it ended before
+            self._process.stdin.close()  # which is what it waits for
+        try:
+            self._process.wait(_END_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _ask(self, question: str) -> Any:
+        assert self._process.stdin is not None
+        with self._lock:
+            self._process.stdin.write(f"{question}\n")
+            self._process.stdin.flush()
+            return self._read()
+
+    def _read(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the server ended by itself; its stderr says why: {self._process.args!r}")
+        return json.loads(line)
+
+
+def http_server() -> Server:
+    """A server with the paths that ``http_server`` lists; keeps connections alive."""
+    return Server("http_server")
+
+
+def tls_server() -> Server:
+    """The same over TLS, for 127.0.0.1 and localhost; its ``ca`` is the certificate to trust."""
+    return Server("http_server", "--tls")
+
+
+def proxy_server() -> Server:
+    """A forward proxy that can CONNECT."""
+    return Server("proxy")
+
+
+def nginx_server(keepalive_timeout: float = 1.0) -> Server:
+    """An nginx that closes connections that were idle for so many seconds, or with 0 after each answer.
+
+    Raises:
+        RuntimeError: if there is none; ``nginx.find()`` tells before.
+    """
+    return Server("nginx", str(keepalive_timeout))

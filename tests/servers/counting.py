@@ -1,0 +1,162 @@
+"""What the server programs share: a server that counts its connections, and the talk with who started it.
+
+A connection is *open* until the **other end** has closed it.  Where the server is the first to close
+("Connection: close", a hang-up), it ends its own half only and waits for the client's: what is counted is
+whether the client forgot.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any
+
+HOST = "127.0.0.1"
+
+
+@dataclass(slots=True)
+class Peer:
+    """One connection that was accepted; only the thread that serves it writes here."""
+
+    port: int
+    open: bool = True
+    requests: int = 0
+
+
+class CountingServer(ThreadingTCPServer):
+    """Serves each connection in a thread of its own, and remembers all of them."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, handler: type[Handler], tls: ssl.SSLContext | None = None):
+        super().__init__((HOST, 0), BaseHTTPRequestHandler)
+        self.port: int = self.server_address[1]
+        self._handler = handler
+        self._tls = tls
+        self._peers: list[Peer] = []
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, from its first byte until the client has closed it."""
+        peer = Peer(client_address[1])
+        self._peers.append(peer)
+        try:
+            with suppress(OSError), self._secured(request) as connection:
+                with suppress(OSError):
+                    self._handler(connection, peer, self)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
+        finally:
+            peer.open = False
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        """The connection, with TLS where that is spoken; the first read shakes hands."""
+        if self._tls is None:
+            return connection
+        return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+
+    def peers(self) -> list[tuple[int, bool, int]]:
+        """Port, open and requests of each connection, in the order in which they came."""
+        return [(peer.port, peer.open, peer.requests) for peer in self._peers.copy()]
+
+    def counts(self) -> dict[str, int]:
+        """The sums over all connections."""
+        peers = self.peers()
+        still_open = sum(is_open for _, is_open, _ in peers)
+        return {
+            "opened": len(peers),
+            "open": still_open,
+            "closed": len(peers) - still_open,
+            "requests": sum(requests for _, _, requests in peers),
+        }
+
+    def run(self, **about: object) -> None:
+        """Say where the server is and what there is to know about it, and serve until stdin ends."""
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        converse({"port": self.port, **about}, {"counts": self.counts, "peers": self.peers})
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Counts the requests of a connection, keeps it alive, and leaves it to ``respond`` what to answer."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes
+
+    def __init__(self, connection: socket.socket, peer: Peer, server: CountingServer):
+        self.peer = peer
+        super().__init__(connection, (HOST, peer.port), server)
+
+    def respond(self) -> None:
+        """Answer a request, whatever its method."""
+        raise NotImplementedError
+
+    def parse_request(self) -> bool:
+        """Count each request that is one."""
+        understood = super().parse_request()
+        self.peer.requests += understood
+        return understood
+
+    def read_body(self) -> bytes:
+        """The body of the request, of a given length or in chunks."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def answer(self, body: bytes = b"", status: int = 200, **headers: str) -> None:
+        """A whole answer; ``Content_Type`` is written ``Content-Type``."""
+        if status not in (204, 304):
+            headers = {"Content_Length": str(len(body)), **headers}
+        self.head(status, **headers)
+        if status not in (204, 304):
+            self.write(body)
+
+    def head(self, status: int = 200, **headers: str) -> None:
+        """The status line and the headers of an answer; "Connection: close" also closes."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def write(self, data: bytes) -> None:
+        """A part of the body, which HEAD does not get."""
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def write_chunk(self, data: bytes) -> None:
+        """A chunk of a chunked body; an empty one ends it."""
+        self.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+
+for _method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"):
+    setattr(Handler, f"do_{_method}", lambda handler: handler.respond())
+
+
+def converse(hello: Mapping[str, object], questions: Mapping[str, Callable[[], object]]) -> None:
+    """Say hello on stdout and answer the questions from stdin, a line of JSON for each, until stdin ends.
+
+    Stdin ends with the process that holds the other end of it, however it died: no server outlives the tests.
+    """
+    _say(hello)
+    for question in sys.stdin:
+        _say(questions[question.strip()]())
+
+
+def _say(what: object) -> None:
+    print(json.dumps(what), flush=True)
