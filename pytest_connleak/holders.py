@@ -1,20 +1,22 @@
 """Who keeps an object alive: a fixture, a module, the test, or something else that has a name.
 
-The search climbs from the suspect to what refers to it, a level at a time, with :func:`gc.get_referrers`,
-and stops where a holder is known: at the definition of a live fixture, at the namespace of a module, at a class.
-It is only ever run on a suspect: a level costs about 10 ms in a heap of a million objects.
+The search climbs from the suspect to what refers to it, a level at a time, with :func:`gc.get_referrers`, and
+no further than to the definition of a live fixture, the namespace of a module, or a class.  It is only run on
+a suspect: a level costs about 10 ms in a heap of a million objects.
 
-It only looks: no code of an object is called (no ``getattr``, ``repr``, ``==``, ``len``), so a proxy, a mock or
-a broken class cannot hurt it, and nothing that it met stays alive for it.
+It only looks: no code of an object is called (no ``getattr``, ``repr``, ``==``, ``len``), so a proxy, a mock
+or a broken class cannot hurt it, and nothing that it met is kept alive for it.
 
-What it cannot see: objects set aside by :func:`gc.freeze`; what only C code refers to, such as the callbacks of
-:mod:`atexit`; the local variables of functions that are running just now, except, on 3.10 and from 3.13 on, those
-of other threads (on 3.11 and 3.12 the look itself would keep them alive).
+What it cannot see: objects set aside by :func:`gc.freeze`; what only C code refers to, like the callbacks of
+:mod:`atexit`; the variables of a function that is running, in another thread, say (the arguments, attributes
+and closures of a thread are seen); the values of another context's :class:`contextvars.ContextVar`.
 """
 
 from __future__ import annotations
 
+import functools
 import gc
+import inspect
 import sys
 import threading
 import time
@@ -27,25 +29,25 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["fixture", "module", "test", "other"]
-
-# How far up: a client deep in an application, held by a fixture, took 9 levels (3.10, where each __dict__ is one).
-DEPTH = 20
-# A module was found, but a fixture would outrank it: so many more levels (it is 7 to a generator's variable on 3.10).
-BEYOND_MODULE = 7
-# Objects that are climbed from at once, and how many of them double the time of a pass through the heap (measured).
+# How many levels up, at most; and how many after a module was found, since a fixture would outrank it: from
+# a variable of its generator to the fixture's definition it is 7 on 3.10, where a __dict__ is a level.
+DEPTH, BEYOND_MODULE = 20, 7
+# How many objects are climbed from at once, at most; and how many double the time of a pass through the heap.
 WIDTH, DOUBLING = 256, 16
-# Containers longer than this are not searched for what they hold, and not for its index or key.
+# In longer containers, the search does not look which of many objects they hold; nor for its index or key.
 LINKED, NAMED = 100_000, 10_000
 
-# Their modules hold objects for bookkeeping (threading._active, weakref.finalize), never as an application does.
-_NO_APPLICATION = sys.stdlib_module_names | {"pytest", "_pytest", "pluggy", "pytest_connleak"}
-_SUSPENDED = {
-    types.GeneratorType: ("generator", "gi_frame"),
-    types.CoroutineType: ("coroutine", "cr_frame"),
-    types.AsyncGeneratorType: ("async generator", "ag_frame"),
-}
-_CONTAINERS: tuple[Any, ...] = (list, tuple, deque, set, frozenset, dict)
+# These modules keep books on objects (threading._active, weakref.finalize), as no application would.
+_BOOKKEEPERS = sys.stdlib_module_names | {"pytest", "_pytest", "pluggy", "pytest_connleak"}
+_SEQUENCES: tuple[Any, ...] = (list, tuple, deque)
+_CONTAINERS: tuple[Any, ...] = (*_SEQUENCES, set, frozenset, dict)
+_LRU_CACHE: type = type(functools.lru_cache(len))
+_SUSPENDED = (
+    (types.GeneratorType, "gi_frame"),
+    (types.CoroutineType, "cr_frame"),
+    (types.AsyncGeneratorType, "ag_frame"),
+)
+_SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 # Read from ``type`` itself, since a metaclass may answer with code of its own.
 _mro = type.__dict__["__mro__"].__get__
@@ -53,50 +55,55 @@ _members = type.__dict__["__dict__"].__get__
 _module = type.__dict__["__module__"].__get__
 _qualname = type.__dict__["__qualname__"].__get__
 
+_Kind = Literal["fixture", "module", "test", "other"]
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """Who keeps an object alive.
 
     Attributes:
-        kind: "module" is one of an application, so held for the process; "test" is a test module or a conftest.
-        name: the text after "kept alive by", at most 160 characters: ``myapp.api._by_name['a']``, ``fixture 'app'``.
+        kind: "module" is an application's, which holds for the process; "test" a test module or a conftest.
+        name: the text after "kept alive by", at most 160 characters: ``myapp.api._by_name['a']``.
         fixture: the ``id()`` of the fixture's definition, for the kind "fixture".
-        path: from the holder to the object, as far as the steps have names: ``("myapp.api", "_client", ".session")``.
+        path: from the holder to the object, the steps that have names: ``("myapp.api", "_app", ".session")``.
     """
 
-    kind: Kind
+    kind: _Kind
     name: str
     fixture: int | None = None
     path: tuple[str, ...] = ()
 
 
 class _Sight(NamedTuple):
-    """What was recognised on the way up: the higher ``rank`` is the better answer, 0 is none."""
+    """What an object on the way up is: the higher the rank, the better; and whether to go on from there."""
 
-    rank: int = 0
-    kind: Kind = "other"
+    rank: int
+    kind: _Kind = "other"
     name: str = ""
     climb: bool = True
 
 
-_FIXTURE, _MODULE, _TEST, _THREAD, _OF_A_TEST, _SOMETHING = 6, 5, 4, 3, 2, 1
-_DEAD_END = _Sight(climb=False)
+_NOTHING, _SOMETHING, _OF_A_TEST, _RUNNING, _TEST, _MODULE, _FIXTURE = range(7)
+_DEAD_END = _Sight(_NOTHING, climb=False)
 
 
 class Search:
-    """Searches for holders, among the same surroundings.
+    """Searches for holders among the same surroundings.
 
     Args:
-        fixtures: ``id()`` of the definition of each live fixture of a scope wider than function, to its name. The
-            definitions must stay alive as long as this does.
+        fixtures: the live fixtures of a scope wider than function: ``id()`` of the definition to name. The
+            definitions must live as long as this does.
         test_modules: names of the modules that hold tests; a conftest is known by its name.
-        opaque: types of objects that hold everything and explain nothing, as a test runner's do (subclasses too). A
-            fixture definition may be of such a type: those in ``fixtures`` are recognised first.
-        ignore: ``id()`` of the objects that hold the suspect for the caller only.
-        budget: seconds that a search may take; it then answers with what it has found. It is exceeded only if
-            the first pass through the heap alone takes longer.
+        opaque: types, with their subclasses, of objects that hold everything and explain nothing, like a test
+            runner's. A definition may be of such a type, too: those in ``fixtures`` are recognised first.
+        ignore: ``id()`` of containers that hold the suspect only for the caller.
+        budget: seconds that a search may take before it answers with the best that it has found; exceeded
+            only if the first pass through the heap already takes longer.
     """
+
+    # Kept here since freezegun replaces it in the namespaces of modules, and frozen time would never be up.
+    _clock = staticmethod(time.perf_counter)
 
     def __init__(
         self,
@@ -110,57 +117,218 @@ class Search:
         self._fixtures = fixtures
         self._test_modules = frozenset(test_modules)
         self._opaque = (*opaque, types.ModuleType, weakref.ref)
-        self._opaque_ids = {id(cls) for cls in self._opaque}
         self._ignore = frozenset(ignore)
         self._budget = budget
 
     def holder(self, suspect: object) -> Holder | None:
-        """The best holder of ``suspect``: a fixture before a module, a test, anything else; then the nearest."""
-        deadline = time.perf_counter() + self._budget
-        seen: dict[int, Any] = {id(suspect): suspect}  # keeps what it meets alive, so that an id stays true
-        below: dict[int, int] = {}  # from each object to the one that it was reached from
-        level: list[Any] = [suspect]
-        skip = {*self._ignore, *_running_frames(), id(seen), id(level)}
-        best, at = _Sight(), 0
-        depth, last, cost = 0, DEPTH, 0.0
+        """A live fixture rather than a module, that rather than a test's, then others; of equals the nearest."""
+        seen: dict[int, Any] = {id(suspect): suspect}
         try:
-            while level and depth < last and best.rank < _FIXTURE:
-                start = time.perf_counter()
-                affordable = int(DOUBLING * ((deadline - start) / cost - 1)) if cost else WIDTH
-                if affordable < 1:
-                    break
-                del level[min(affordable, WIDTH) :]
-                referrers = [*gc.get_referrers(*level), *_context_variables(level)]
-                cost = (time.perf_counter() - start) / (1 + len(level) / DOUBLING)
-                held = {id(obj) for obj in level}
-                level.clear()
-                depth += 1
-                for obj in referrers:
-                    number = id(obj)
-                    if number in seen or number in skip or id(_frame(obj)) in skip or obj is referrers:
-                        continue
-                    if time.perf_counter() > deadline:
-                        break
-                    seen[number] = obj
-                    below[number] = _held_by(obj, held) or id(suspect)
-                    sight = self._recognise(obj)
-                    if sight.rank > best.rank:
-                        best, at = sight, number
-                        if best.rank == _MODULE:
-                            last = min(DEPTH, depth + BEYOND_MODULE)
-                    if sight.climb:
-                        level.append(obj)
-                referrers.clear()
-                obj = None
-            if best.rank < _THREAD:
-                best, at = _running_thread(seen) or (best, at)
-            if not best.rank:
+            sight, chain = self._climb(suspect, seen)
+            if sight.rank == _NOTHING:
                 return None
-            chain = [seen[at]]
-            while at in below:
-                at = below[at]
-                chain.append(seen[at])
-            return _answer(best, chain)
+            steps = list(_steps(chain))
+            if sight.rank not in (_MODULE, _TEST):
+                number = id(chain[0]) if sight.rank == _FIXTURE else None
+                return Holder(sight.kind, sight.name, number, (sight.name, *steps))
+            name = _shortened(sight.name + "".join(steps), 160)
+            steps[:1] = [step.removeprefix(".") for step in steps[:1]]
+            return Holder(sight.kind, name, None, (sight.name, *steps))
         finally:
             seen.clear()
+
+    def _climb(self, suspect: object, seen: dict[int, Any]) -> tuple[_Sight, list[Any]]:
+        """The best sight, and the objects from there down to the suspect.
+
+        ``seen`` gets the objects that were met, by id; it keeps them alive, so that the ids stay true.
+        """
+        deadline = self._clock() + self._budget
+        below: dict[int, int] = {}  # the id of an object to the id of what it was reached from
+        level: list[Any] = [suspect]
+        skip = {*self._ignore, *_running_frames(), id(seen), id(level)}
+        best, at = _Sight(_NOTHING), id(suspect)
+        depth, last, cost = 0, DEPTH, 0.0
+        while level and depth < last and best.rank != _FIXTURE:
+            start = self._clock()
+            affordable = int(DOUBLING * ((deadline - start) / cost - 1)) if cost else WIDTH
+            if affordable < 1:
+                break
+            del level[min(affordable, WIDTH) :]
+            referrers = gc.get_referrers(*level)
+            cost = (self._clock() - start) / (1 + len(level) / DOUBLING)
+            held = {id(obj) for obj in level}
+            # No variable of a context refers to its value.
+            referrers += [variable for variable, value in copy_context().items() if id(value) in held]
             level.clear()
+            depth += 1
+            for obj in referrers:
+                if id(obj) in seen or id(obj) in skip or id(_suspended_frame(obj)) in skip:
+                    continue
+                if best.rank == _FIXTURE or self._clock() > deadline:
+                    break
+                sight = self._recognise(obj)
+                if sight is _DEAD_END:
+                    continue
+                seen[id(obj)] = obj
+                below[id(obj)] = _held_by(obj, held) or id(suspect)
+                if sight.climb:
+                    level.append(obj)
+                if sight.rank > best.rank:
+                    best, at = sight, id(obj)
+                    if best.rank == _MODULE:
+                        last = min(DEPTH, depth + BEYOND_MODULE)
+            referrers.clear()
+        chain = [seen[at]]
+        while at in below:
+            at = below[at]
+            chain.append(seen[at])
+        return best, chain
+
+    def _recognise(self, obj: Any) -> _Sight:
+        cls = type(obj)
+        if (fixture := self._fixtures.get(id(obj))) is not None:
+            return _Sight(_FIXTURE, "fixture", f"fixture {fixture!r}", climb=False)
+        if any(base is opaque for base in _mro(cls) for opaque in self._opaque):
+            return _DEAD_END
+        if cls is dict and "__name__" in obj and ("__spec__" in obj or "__builtins__" in obj):
+            return self._namespace(_text(obj["__name__"]))
+        if issubclass(cls, type):
+            if "<locals>" not in _text(_qualname(obj)):
+                return self._namespace(_text(_module(obj)), "." + _text(_qualname(obj)))
+            return self._thing("class", _module(obj), _qualname(obj))
+        if issubclass(cls, threading.Thread):
+            name = next((value for name, value in _attributes(obj) if name == "_name"), "")
+            return _Sight(_RUNNING, name=f"thread {_text(name)!r}")
+        task: Any = getattr(sys.modules.get("asyncio"), "Task", None)
+        if task is not None and issubclass(cls, task):
+            return _Sight(_RUNNING, name=f"asyncio task {_text(task.get_name(obj))!r}")
+        if cls is types.FunctionType:
+            return self._thing("function", dict.get(obj.__globals__, "__name__"), obj.__qualname__)
+        if (frame := _suspended_frame(obj)) is not None:
+            what = cls.__name__.replace("_", " ")
+            return self._thing(what, dict.get(frame.f_globals, "__name__"), obj.__qualname__)
+        if cls is types.FrameType and not obj.f_code.co_flags & _SUSPENDABLE:
+            module, name = dict.get(obj.f_globals, "__name__"), obj.f_code.co_name
+            return self._thing("a traceback through", module, name)
+        return self._thing("an instance of", _module(cls), _qualname(cls))
+
+    def _namespace(self, module: str, name: str = "") -> _Sight:
+        side = self._side(module)
+        if side is None:
+            return _DEAD_END
+        return _Sight(_MODULE if side == "module" else _TEST, side, module + name, climb=False)
+
+    def _thing(self, what: str, module: object, name: object) -> _Sight:
+        side = self._side(_text(module))
+        rank = _NOTHING if side is None else _OF_A_TEST if side == "test" else _SOMETHING
+        return _Sight(rank, name=f"{what} {_text(module)}.{_text(name)}")
+
+    def _side(self, module: str) -> Literal["module", "test"] | None:
+        """Whether a module is the application's or the tests', ``None`` for neither."""
+        if module in self._test_modules or module.rpartition(".")[2] == "conftest":
+            return "test"
+        return "module" if module and module.partition(".")[0] not in _BOOKKEEPERS else None
+
+
+def _held_by(obj: Any, held: set[int]) -> int | None:
+    """Which of ``held`` the object refers to, ``None`` if that would take too long to find out."""
+    if len(held) == 1:
+        return next(iter(held))
+    if type(obj) is ContextVar and id(value := obj.get(None)) in held:
+        return id(value)
+    if any(issubclass(type(obj), base) and base.__len__(obj) > LINKED for base in _CONTAINERS):
+        return None
+    return next((id(other) for other in gc.get_referents(obj) if id(other) in held), None)
+
+
+def _suspended_frame(obj: Any) -> types.FrameType | None:
+    """The frame of a generator or a coroutine; it may be running, nevertheless."""
+    return next((getattr(obj, name) for cls, name in _SUSPENDED if type(obj) is cls), None)
+
+
+def _running_frames() -> set[int]:
+    """The ids of the frames of this search and of its callers."""
+    ids = set()
+    frame = inspect.currentframe()
+    while frame is not None:
+        ids.add(id(frame))
+        frame = frame.f_back
+    return ids
+
+
+def _steps(chain: list[Any]) -> Iterator[str]:
+    """How each object of the chain refers to the next, as Python would write it, if it has a name for it."""
+    mode = "attribute" if type(chain[0]) is dict else "item"
+    for holder, held in pairwise(chain):
+        try:
+            step, mode = _step(holder, held, mode)
+        except RuntimeError:  # another thread changed the container meanwhile
+            step, mode = "[...]", "item"
+        if step:
+            yield step
+
+
+def _step(holder: Any, held: object, mode: str) -> tuple[str, str]:
+    """The step from ``holder`` to ``held``, and the mode in which the next one is to be written.
+
+    A container has items; attributes, if it is the ``__dict__`` of the object above it; and is itself hidden, if
+    it is another part of that object, the cells of a closure, say.
+    """
+    cls = type(holder)
+    if mode == "hidden":
+        return "", "item"
+    if issubclass(cls, dict):
+        key = next((key for key, value in islice(dict.items(holder), NAMED) if value is held), ...)
+        if mode == "attribute" and key is not ...:
+            return (f".{_text(key)}", "item") if type(key) is str else ("", "attribute")
+        if cls is dict or key is not ...:
+            return f"[{_key(key)}]", "item"
+    for base in _SEQUENCES:
+        if issubclass(cls, base):
+            elements = enumerate(islice(base.__iter__(holder), NAMED))
+            return f"[{next((i for i, value in elements if value is held), '...')}]", "item"
+    if cls is types.FunctionType and held is not holder.__dict__:
+        return (" (closure)" if held is holder.__closure__ else " (default)"), "hidden"
+    if issubclass(cls, (type, threading.local)):
+        return "", "attribute"
+    if cls is ContextVar:
+        return " (context variable)", "item"
+    for name, value in _attributes(holder):
+        if value is held:
+            return ("", "attribute") if name == "__dict__" else (f".{_text(name)}", "item")
+    if cls is _LRU_CACHE:
+        return " (cache)", "hidden" if type(held) is dict else "item"
+    return "", "item"
+
+
+def _attributes(obj: object) -> Iterator[tuple[str, object]]:
+    """The slots of an object, its ``__dict__`` and what that has, found without asking the object itself."""
+    for cls in _mro(type(obj)):
+        for name, member in _members(cls).items():
+            if type(member) is types.MemberDescriptorType:
+                try:
+                    yield name, member.__get__(obj)
+                except AttributeError:  # an empty slot
+                    continue
+            elif name == "__dict__" and type(member) is types.GetSetDescriptorType:
+                attributes = member.__get__(obj)
+                yield name, attributes
+                yield from islice(dict.items(attributes), NAMED)
+
+
+def _key(key: object) -> str:
+    if type(key) is str:
+        return repr(_shortened(key, 40))
+    return repr(key) if type(key) is int and abs(key) < 10**18 else "..."
+
+
+def _text(value: object) -> str:
+    """A name, in one line; empty if it is no ``str``."""
+    if type(value) is not str:
+        return ""
+    text = _shortened(value, 80)
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

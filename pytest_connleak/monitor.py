@@ -35,6 +35,7 @@ class Surroundings:
         opaque: the types of the runner's own objects, which hold everything and explain nothing.
         definitions: where the tests that end now are defined.
         local: what markers say for the scopes that end now.
+        last_tests: the tests to charge for scopes wider than function, where it is not the one that ends now.
     """
 
     fixtures: Mapping[int, tuple[str, Owner]] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Surroundings:
     opaque: tuple[type, ...] = ()
     definitions: Mapping[Owner, Frame] = field(default_factory=dict)
     local: Mapping[Owner, Local] = field(default_factory=dict)
+    last_tests: Mapping[Owner, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -168,7 +170,7 @@ class Monitor:
             seen=self._seen(ending, table),
         )
         evidence = replace(evidence, resources=(*evidence.resources, *strangers))
-        findings = [self._charge(f, nodeid) for rule in self._rules for f in rule.run(evidence, self.settings)]
+        findings = [_charge(f, around.last_tests.get(f.owner, nodeid)) for rule in self._rules for f in rule.run(evidence, self.settings)]
         # In the order of the run; requests come last, since a session is made before it sends.
         findings.sort(key=lambda f: (f.resource is None, abs(f.resource or 0)))
         judged, used = triage(findings, around.local, self.settings, self._root)
@@ -177,11 +179,6 @@ class Monitor:
         for inode in self._strangers_of(ending):
             del self._strangers[inode]
         return Verdict(judged)
-
-    @staticmethod
-    def _charge(finding: Finding, nodeid: str) -> Finding:
-        """Name the test in whose teardown the scope ended; what the process holds keeps the test that made it."""
-        return finding if finding.owner.scope == "process" else replace(finding, nodeid=nodeid or finding.nodeid)
 
     def _alive(self, ending: Sequence[Owner]) -> list[Finding]:
         """What would be reported now, and still exists."""
@@ -322,6 +319,11 @@ class Monitor:
                 )
             )
         return found
+
+
+def _charge(finding: Finding, nodeid: str) -> Finding:
+    """Name the test in whose teardown the scope ended; what the process holds keeps the test that made it."""
+    return finding if finding.owner.scope == "process" else replace(finding, nodeid=nodeid or finding.nodeid)
 
 
 def _site(finding: Finding) -> tuple[str, int]:

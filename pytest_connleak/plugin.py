@@ -18,7 +18,7 @@ from .failure import ATTRIBUTE, OneFailure
 from .formats import terminal
 from .model import PROCESS, Frame, Owner, Scope, Verdict
 from .monitor import Monitor, Surroundings
-from .report import Entry, Report
+from .report import Entry, Report, merge
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Plugin:
         self.settings = settings
         self.failure = OneFailure()
         self.report = Report()
+        self.shards: dict[str, list[Entry]] = {}
+        self._collected: Sequence[str] = ()
         self._live_fixtures: dict[FixtureDef[Any], Owner] = {}
         self._test_modules: set[str] = set()
         self._last_nodeid = ""
@@ -190,8 +192,25 @@ class Plugin:
             test_modules=self._test_modules,
             opaque=_OPAQUE,
             definitions=definitions,
+            last_tests=self._last_tests(nodes, item),
             local={owner: options.read_markers(node, self.settings, KINDS) for owner, node in nodes.items()},
         )
+
+    def _last_tests(self, nodes: dict[Owner, Node], item: pytest.Item | None) -> dict[Owner, str]:
+        """The last test of each wider scope as it was collected.
+
+        Without pytest-xdist it is the one that ends.  A worker runs the tests of a module in part, and another part
+        each time: the findings must not depend on it.
+        """
+        if item is None or not hasattr(self.config, "workerinput"):
+            return {}
+        found: dict[Owner, str] = {}
+        for candidate in item.session.items:
+            for node in _chain(candidate):
+                owner = _owner(node)
+                if owner in nodes:
+                    found[owner] = candidate.nodeid
+        return found
 
     def _warn(self, verdict: Verdict, item: pytest.Item) -> Verdict:
         """Emit the warnings; one that the filters turn into an error is a failure."""
@@ -218,9 +237,10 @@ class Plugin:
         entries = [Entry.from_plain(plain) for plain in getattr(report, ATTRIBUTE, ())]
         if getattr(report, "outcome", "") == "rerun":  # pytest-rerunfailures: the last attempt tells
             entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
-        self.report.entries.extend(entries)
+        self.shards.setdefault(_worker(getattr(report, "node", None)), []).extend(entries)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    # The innermost wrapper: after the last fixtures, before the summary is printed and a worker says good-bye.
+    @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         try:
             return (yield)
@@ -229,9 +249,10 @@ class Plugin:
 
     def _finish(self, session: pytest.Session) -> None:
         worker_output = getattr(self.config, "workeroutput", None)
+        leftover: list[Entry] = []
         if not self.config.pluginmanager.has_plugin("dsession"):  # the controller of pytest-xdist runs no tests
             leftover = self._settle_rest(session)
-            self.report.entries.extend(leftover)
+            self.shards.setdefault("", []).extend(leftover)
         self._used_ignores.update(str(ignore) for ignore in self.monitor.used_ignores)
         self.report.faults.update(self.monitor.faults)
         if worker_output is not None:
@@ -241,6 +262,7 @@ class Plugin:
                 "used_ignores": sorted(self._used_ignores),
             }
             return
+        self.report.entries = merge(self.shards.values(), self._collected)
         if self._is_whole_run(session):
             self.report.unused_ignores = [
                 str(ignore) for ignore in self.settings.ignores if str(ignore) not in self._used_ignores
@@ -263,11 +285,16 @@ class Plugin:
         return self._surroundings({}, None)
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._collected = ids
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A worker of pytest-xdist is done; the findings of its tests came with their reports."""
         output = getattr(node, "workeroutput", {}).get(ATTRIBUTE)
         if output is not None:
-            self.report.entries.extend(Entry.from_plain(plain) for plain in output["entries"])
+            entries = [Entry.from_plain(plain) for plain in output["entries"]]
+            self.shards.setdefault(_worker(node), []).extend(entries)
             self.report.faults.update(output["faults"])
             self._used_ignores.update(output["used_ignores"])
 
@@ -315,6 +342,11 @@ _MARKUP: dict[str, dict[str, bool]] = {
     "error": {"red": True, "bold": True},
     "note": {"cyan": True},
 }
+
+
+def _worker(node: Any) -> str:
+    """The name of a worker of pytest-xdist."""
+    return str(node.gateway.id) if node is not None else ""
 
 
 def _chain(item: pytest.Item) -> list[Node]:

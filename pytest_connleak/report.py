@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -102,6 +103,34 @@ class Report:
     entries: list[Entry] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
     unused_ignores: list[str] = field(default_factory=list)
+
+
+def merge(shards: Iterable[Sequence[Entry]], order: Sequence[str] = ()) -> list[Entry]:
+    """The findings of several processes that shared the tests of one run.
+
+    A fixture of a module is set up, and a singleton is made, in each process that needs it: that is one mistake,
+    as it would be in a run in one process.  What belongs to a single test is never the same.
+
+    Args:
+        shards: the findings of each process, in its order.
+        order: the nodeids as they were collected; findings are put into this order, if it is given.
+    """
+    positions = {nodeid: position for position, nodeid in enumerate(order)}
+    merged: list[Entry] = []
+    most: Counter[Hashable] = Counter()
+    for shard in shards:
+        here: Counter[Hashable] = Counter()
+        for entry in shard:
+            if entry.scope != "function":
+                key = (entry.site, entry.scope, entry.function, None if entry.scope == "process" else entry.nodeid)
+                here[key] += 1
+                if here[key] <= most[key]:
+                    continue
+                most[key] += 1
+            merged.append(entry)
+    if positions:
+        merged.sort(key=lambda entry: positions.get(entry.nodeid or "", len(positions)))
+    return merged
 
 
 def _lines(frames: Iterable[Frame], root: str) -> tuple[Line, ...]:

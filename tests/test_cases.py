@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Server
+from servers import Server
 
 CASES = Path(__file__).parent / "cases"
 LABEL = re.compile(r"#\s*(finds|lists):\s*([a-z-]+)(?:\s+x(\d+))?(?:\s+in\s+([^#]+))?")

@@ -1,7 +1,5 @@
 """What the labelled cases need: the address of a server that the outer test started."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

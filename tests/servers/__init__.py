@@ -1,7 +1,7 @@
 """Real servers for the tests, each in a process of its own, that count their connections as second witnesses.
 
     with http_server() as server:
-        before = server.wait_until(open=0)
+        before = server.counts()
         requests.get(f"{server.url}/size/10", timeout=5)
         server.wait_until(since=before, opened=1, open=0)
 

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,23 +19,17 @@ _END_TIMEOUT = 5.0
 _LONGEST_PAUSE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What a server saw since it was started, or between two looks: ``server.counts() - before``."""
+class Counts(NamedTuple):
+    """What a server saw."""
 
-    opened: int
-    open: int
-    """Not yet closed by the client; nginx counts what it closed itself as closed."""
-    closed: int
-    requests: int
+    opened: int = 0
+    open: int = 0
+    """Not yet closed by the client; but nginx counts what it closed itself as closed."""
+    closed: int = 0
+    requests: int = 0
 
-    def __sub__(self, before: Counts) -> Counts:
-        return Counts(
-            self.opened - before.opened,
-            self.open - before.open,
-            self.closed - before.closed,
-            self.requests - before.requests,
-        )
+
+NOTHING = Counts()
 
 
 class Peer(NamedTuple):
@@ -79,13 +72,16 @@ class Server:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def counts(self) -> Counts:
-        """What the server saw since it was started."""
-        return Counts(**self._ask("counts"))
+    def counts(self, since: Counts = NOTHING) -> Counts:
+        """What the server saw of the connections opened ``since`` then; others do not count, whatever they do.
 
-    def peers(self) -> tuple[Peer, ...]:
-        """Every connection that the server saw, the oldest first; nginx does not tell."""
-        return tuple(Peer(*row) for row in self._ask("peers"))
+        nginx does not tell its connections apart, so that from it this is a mere difference.
+        """
+        return Counts(*self._ask("counts", *since))
+
+    def peers(self, since: Counts = NOTHING) -> tuple[Peer, ...]:
+        """Every connection opened ``since`` then, the oldest first; none from nginx, which does not tell."""
+        return tuple(Peer(*row) for row in self._ask("peers", *since))
 
     def wait_until(
         self,
@@ -94,13 +90,10 @@ class Server:
         open: int | None = None,
         closed: int | None = None,
         requests: int | None = None,
-        since: Counts | None = None,
+        since: Counts = NOTHING,
         timeout: float = 2.0,
     ) -> Counts:
-        """Ask until the server saw just this, in all or ``since`` an earlier look, and return what it saw.
-
-        A server learns of a close a little after the client did it.  So a test that shares its server begins
-        with ``before = server.wait_until(open=0)``.
+        """Ask until ``counts(since)`` are these, for a server learns of a close a little after it happened.
 
         Raises:
             AssertionError: with the counts, if that does not come true in time.
@@ -112,15 +105,15 @@ class Server:
         pause = 0.001
         while True:
             in_time = time.monotonic() < deadline
-            counts = self.counts() if since is None else self.counts() - since
-            if expected.items() <= asdict(counts).items():
+            counts = self.counts(since)
+            if expected.items() <= counts._asdict().items():
                 return counts
             if not in_time:
                 break
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         wanted = ", ".join(f"{name}={number}" for name, number in expected.items())
-        ports = [peer.port for peer in self.peers() if peer.open]
+        ports = [peer.port for peer in self.peers(since) if peer.open]
         raise AssertionError(f"{self.url}: no {wanted} within {timeout} s, but {counts}; open: {ports}")
 
     def close(self) -> None:
@@ -136,10 +129,10 @@ class Server:
             self._process.wait()
         self._process.stdout.close()
 
-    def _ask(self, question: str) -> Any:
+    def _ask(self, question: str, *since: int) -> Any:
         assert self._process.stdin is not None
         with self._lock:
-            self._process.stdin.write(f"{question}\n")
+            print(question, *since, file=self._process.stdin)
             self._process.stdin.flush()
             return self._read()
 

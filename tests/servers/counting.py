@@ -64,20 +64,15 @@ class CountingServer(ThreadingTCPServer):
             return connection
         return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
-    def peers(self) -> list[tuple[int, bool, int]]:
-        """Port, open and requests of each connection, in the order in which they came."""
-        return [(peer.port, peer.open, peer.requests) for peer in self._peers.copy()]
+    def peers(self, opened: int, *_: int) -> list[tuple[int, bool, int]]:
+        """Port, open and requests of the connections that came after the first ``opened``."""
+        return [(peer.port, peer.open, peer.requests) for peer in self._peers[opened:]]
 
-    def counts(self) -> dict[str, int]:
-        """The sums over all connections."""
-        peers = self.peers()
+    def counts(self, opened: int, *_: int) -> tuple[int, int, int, int]:
+        """How many connections came after the first ``opened``, are open, are closed; their requests."""
+        peers = self.peers(opened)
         still_open = sum(is_open for _, is_open, _ in peers)
-        return {
-            "opened": len(peers),
-            "open": still_open,
-            "closed": len(peers) - still_open,
-            "requests": sum(requests for _, _, requests in peers),
-        }
+        return len(peers), still_open, len(peers) - still_open, sum(requests for _, _, requests in peers)
 
     def run(self, **about: object) -> None:
         """Say where the server is and what there is to know about it, and serve until stdin ends."""
@@ -148,14 +143,16 @@ for _method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CON
     setattr(Handler, f"do_{_method}", lambda handler: handler.respond())
 
 
-def converse(hello: Mapping[str, object], questions: Mapping[str, Callable[[], object]]) -> None:
+def converse(hello: Mapping[str, object], questions: Mapping[str, Callable[..., object]]) -> None:
     """Say hello on stdout and answer the questions from stdin, a line of JSON for each, until stdin ends.
 
-    Stdin ends with the process that holds the other end of it, however it died: no server outlives the tests.
+    A question is a word and what the asker counted before: opened, open, closed, requests.  Stdin ends
+    with the process that holds the other end of it, however that died: no server outlives the tests.
     """
     _say(hello)
-    for question in sys.stdin:
-        _say(questions[question.strip()]())
+    for line in sys.stdin:
+        question, *since = line.split()
+        _say(questions[question](*map(int, since)))
 
 
 def _say(what: object) -> None:

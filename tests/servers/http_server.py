@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server, with ``--tls`` an HTTPS one: ``python -m servers.http_server [--tls]``.
+"""An HTTP/1.1 server, with ``--tls`` an HTTPS one: ``python -m tests.servers.http_server [--tls]``.
 
 The paths, for any method:
 
@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import select
 import socket
 import ssl
 import struct
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -71,8 +71,14 @@ def hops(handler: PathHandler, n: str) -> None:
 
 
 def wait(handler: PathHandler, seconds: str) -> None:
-    time.sleep(float(seconds))
+    pause(handler, float(seconds))
     hello(handler)
+
+
+def pause(handler: PathHandler, seconds: float) -> None:
+    """Wait, but not for a client that has gone: that is to be counted at once."""
+    if select.select([handler.connection], [], [], seconds)[0]:
+        raise ConnectionAbortedError
 
 
 def parts(handler: PathHandler, n: str) -> None:
@@ -85,7 +91,7 @@ def parts(handler: PathHandler, n: str) -> None:
 def drip(handler: PathHandler, n: str, seconds: str) -> None:
     handler.head(Content_Length=n)
     for _ in range(int(n)):
-        time.sleep(float(seconds) / int(n))
+        pause(handler, float(seconds) / int(n))
         handler.write(b"x")
 
 

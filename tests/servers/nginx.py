@@ -1,4 +1,4 @@
-"""Debian's nginx as a server that closes idle connections itself: ``python -m servers.nginx SECONDS``.
+"""Debian's nginx as a server that closes idle connections itself: ``python -m tests.servers.nginx SECONDS``.
 
 SECONDS is its ``keepalive_timeout``; with 0 each answer says "Connection: close".  This process starts nginx,
 asks it how many connections it has (``stub_status``, over a Unix socket), and ends it.
@@ -85,15 +85,15 @@ class Nginx:
         deadline = time.monotonic() + START_TIMEOUT
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
-                self.counts()
+                self.counts(*NOTHING)
             except OSError:
                 time.sleep(0.005)
             else:
                 return True
         return False
 
-    def counts(self) -> dict[str, int]:
-        """What nginx says, less the asking itself."""
+    def counts(self, *since: int) -> tuple[int, ...]:
+        """How many connections came, are open, are closed; their requests: less those before, and the asking."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(START_TIMEOUT)
             connection.connect(str(self._status))
@@ -103,12 +103,8 @@ class Nginx:
         status = STATUS.search(answer)
         assert status is not None, answer
         opened, still_open = int(status["accepted"]) - self._asked, int(status["active"]) - 1
-        return {
-            "opened": opened,
-            "open": still_open,
-            "closed": opened - still_open,
-            "requests": int(status["requests"]) - self._asked,
-        }
+        counts = opened, still_open, opened - still_open, int(status["requests"]) - self._asked
+        return tuple(map(operator.sub, counts, since))
 
     def close(self) -> None:
         """End it."""
@@ -130,7 +126,7 @@ def main(keepalive_timeout: float) -> None:
             nginx = Nginx(program, Path(directory), keepalive_timeout)
             try:
                 if nginx.is_up():
-                    converse({"port": nginx.port, "scheme": "http"}, {"counts": nginx.counts, "peers": list})
+                    converse({"port": nginx.port, "scheme": "http"}, {"counts": nginx.counts, "peers": no_peers})
                     return
             finally:
                 nginx.close()

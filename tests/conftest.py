@@ -1,0 +1,88 @@
+"""What the tests share: servers, and ``run``, which runs the files that ``pytester`` made."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+pytest_plugins = ["pytester", "tests.servers.plugin"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A pytest that ran in a process of its own, and what it left behind."""
+
+    result: pytest.RunResult
+    directory: Path
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return int(self.result.ret)
+
+    @property
+    def output(self) -> str:
+        """All that it printed."""
+        return f"{self.result.stdout}\n{self.result.stderr}"
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """What the last line counts, such as ``{"failed": 1, "passed": 2}``."""
+        return self.result.parseoutcomes()
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """The findings of the JSON report."""
+        document = json.loads((self.directory / "report.json").read_text(encoding="utf-8"))
+        assert document["version"] == 1
+        findings: list[dict[str, Any]] = document["findings"]
+        return findings
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The status of the findings by test; the test's name alone, for there is one of each name."""
+        return {_name(finding["nodeid"]): finding["status"] for finding in self.findings}
+
+    @property
+    def section(self) -> list[str]:
+        """The lines of the plugin's section of the terminal summary; empty if there is none."""
+        lines = self.result.outlines
+        start = next((n for n, line in enumerate(lines, 1) if line.strip("= ") == "connection leaks"), len(lines))
+        end = next((n for n, line in enumerate(lines[start:], start) if line.startswith("===")), len(lines))
+        return lines[start:end]
+
+    @property
+    def junit(self) -> ElementTree.Element:
+        """The ``<testsuite>`` that ``--junit-xml=junit.xml`` wrote."""
+        suite = ElementTree.parse(self.directory / "junit.xml").find("testsuite")
+        assert suite is not None
+        return suite
+
+
+class RunTests(Protocol):
+    """Runs the tests with the plugins named, and no other; the report is written to ``report.json``."""
+
+    def __call__(self, *arguments: str, plugins: Iterable[str] = ("connleak",), report: bool = True) -> Run: ...
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> RunTests:
+    """Run the files that ``pytester`` made in a process of its own."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a run with all that is installed takes a second
+
+    def run_tests(*arguments: str, plugins: Iterable[str] = ("connleak",), report: bool = True) -> Run:
+        loaded = [f"-p{plugin}" for plugin in plugins]
+        reports = ["--connleak-report=report.json"] * report
+        return Run(pytester.runpytest_subprocess(*loaded, *reports, *arguments), pytester.path)
+
+    return run_tests
+
+
+def _name(nodeid: str | None) -> str:
+    return (nodeid or "").rpartition("::")[2]
