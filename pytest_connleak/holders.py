@@ -37,8 +37,10 @@ WIDTH, DOUBLING = 256, 16
 # In longer containers, the search does not look which of many objects they hold; nor for its index or key.
 LINKED, NAMED = 100_000, 10_000
 
-# These modules keep books on objects (threading._active, weakref.finalize), as no application would.
-_BOOKKEEPERS = sys.stdlib_module_names | {"pytest", "_pytest", "pluggy", "pytest_connleak"}
+# What instances of these packages' classes hold is nobody's: each is reached from everything, by a __loader__ even.
+_RUNNER = frozenset({"_pytest", "pluggy", "pytest_connleak"})
+# And these keep books on objects (threading._active, weakref.finalize), as no application would.
+_BOOKKEEPERS = _RUNNER | {"pytest"} | sys.stdlib_module_names
 _SEQUENCES: tuple[Any, ...] = (list, tuple, deque)
 _CONTAINERS: tuple[Any, ...] = (*_SEQUENCES, set, frozenset, dict)
 _LRU_CACHE: type = type(functools.lru_cache(len))
@@ -121,7 +123,7 @@ class Search:
         self._budget = budget
 
     def holder(self, suspect: object) -> Holder | None:
-        """A live fixture rather than a module, that rather than a test's, then others; of equals the nearest."""
+        """A live fixture before a module, before a test's module, before others; of equals the nearest."""
         seen: dict[int, Any] = {id(suspect): suspect}
         try:
             sight, chain = self._climb(suspect, seen)
@@ -188,7 +190,7 @@ class Search:
         cls = type(obj)
         if (fixture := self._fixtures.get(id(obj))) is not None:
             return _Sight(_FIXTURE, "fixture", f"fixture {fixture!r}", climb=False)
-        if any(base is opaque for base in _mro(cls) for opaque in self._opaque):
+        if any(base is opaque for base in _mro(cls) for opaque in self._opaque) or _top(_module(cls)) in _RUNNER:
             return _DEAD_END
         if cls is dict and "__name__" in obj and ("__spec__" in obj or "__builtins__" in obj):
             return self._namespace(_text(obj["__name__"]))
@@ -227,7 +229,7 @@ class Search:
         """Whether a module is the application's or the tests', ``None`` for neither."""
         if module in self._test_modules or module.rpartition(".")[2] == "conftest":
             return "test"
-        return "module" if module and module.partition(".")[0] not in _BOOKKEEPERS else None
+        return "module" if module and _top(module) not in _BOOKKEEPERS else None
 
 
 def _held_by(obj: Any, held: set[int]) -> int | None:
@@ -249,7 +251,7 @@ def _suspended_frame(obj: Any) -> types.FrameType | None:
 def _running_frames() -> set[int]:
     """The ids of the frames of this search and of its callers."""
     ids = set()
-    frame = inspect.currentframe()
+    frame = sys._getframe(1)  # not this one, whose id will soon be another's
     while frame is not None:
         ids.add(id(frame))
         frame = frame.f_back
@@ -271,8 +273,8 @@ def _steps(chain: list[Any]) -> Iterator[str]:
 def _step(holder: Any, held: object, mode: str) -> tuple[str, str]:
     """The step from ``holder`` to ``held``, and the mode in which the next one is to be written.
 
-    A container has items; attributes, if it is the ``__dict__`` of the object above it; and is itself hidden, if
-    it is another part of that object, the cells of a closure, say.
+    A container has items; attributes, if it is the ``__dict__`` of the object above it; and is itself hidden,
+    if it is another part of that object, the cells of a closure, say.
     """
     cls = type(holder)
     if mode == "hidden":

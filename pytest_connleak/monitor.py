@@ -170,7 +170,11 @@ class Monitor:
             seen=self._seen(ending, table),
         )
         evidence = replace(evidence, resources=(*evidence.resources, *strangers))
-        findings = [_charge(f, around.last_tests.get(f.owner, nodeid)) for rule in self._rules for f in rule.run(evidence, self.settings)]
+        findings = [
+            _charge(f, around.last_tests.get(f.owner, nodeid))
+            for rule in self._rules
+            for f in rule.run(evidence, self.settings)
+        ]
         # In the order of the run; requests come last, since a session is made before it sends.
         findings.sort(key=lambda f: (f.resource is None, abs(f.resource or 0)))
         judged, used = triage(findings, around.local, self.settings, self._root)

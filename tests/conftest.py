@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 
-pytest_plugins = ["pytester", "tests.servers.plugin"]
+pytest_plugins = ["pytester", "servers.plugin"]
 
 
 @dataclass(frozen=True)

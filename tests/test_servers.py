@@ -28,7 +28,7 @@ LARGE = 20_000_000
 @pytest.fixture
 def before(server: Server) -> Counts:
     """What the HTTP server saw before the test."""
-    return server.wait_until(open=0)
+    return server.counts()
 
 
 @contextlib.contextmanager
@@ -63,12 +63,13 @@ def ask(connection: socket.socket, path: str) -> None:
     ],
 )
 def test_bodies(server: Server, before: Counts, path: str, status: int, body: bytes) -> None:
-    answer = requests.get(f"{server.url}/{path}", timeout=TIMEOUT)
-    assert (answer.status_code, answer.content) == (status, body)
+    with requests.get(f"{server.url}/{path}", timeout=TIMEOUT) as answer:
+        assert (answer.status_code, answer.content) == (status, body)
+    del answer  # it keeps the pool of its session, and the pool its connections
     server.wait_until(since=before, opened=1, open=0, requests=1)
 
 
-@pytest.mark.parametrize("path", ["size/3", "parts/3", "until-eof/3", "zipped/9", "drip/3/0", "endless", "last"])
+@pytest.mark.parametrize("path", ["size/3", "parts/3", "until-eof/3", "zipped/3", "drip/3/0", "endless"])
 def test_head_gets_no_body(server: Server, before: Counts, path: str) -> None:
     with requests.Session() as session:
         for _ in range(2):
@@ -216,44 +217,43 @@ def test_other_expectations_fail_too(server: Server, before: Counts) -> None:
 
 
 def test_tls(tls_server: Server) -> None:
-    before = tls_server.wait_until(open=0)
+    before = tls_server.counts()
     with requests.Session() as session:
-        session.verify = tls_server.ca
         for path in ("echo", "parts/3", f"size/{LARGE}"):
-            assert session.get(f"{tls_server.url}/{path}", timeout=TIMEOUT).ok
+            assert session.get(f"{tls_server.url}/{path}", verify=tls_server.ca, timeout=TIMEOUT).ok
         assert_seen_open(tls_server, before)
     tls_server.wait_until(since=before, opened=1, open=0, requests=3)
 
 
 @pytest.mark.parametrize("path", ["last", "until-eof/5"])
 def test_tls_closed_by_the_server(tls_server: Server, path: str) -> None:
-    before = tls_server.wait_until(open=0)
+    before = tls_server.counts()
     assert len(requests.get(f"{tls_server.url}/{path}", verify=tls_server.ca, timeout=TIMEOUT).content) == 5
     tls_server.wait_until(since=before, opened=1, open=0, requests=1)
 
 
 def test_tls_that_is_not_trusted(tls_server: Server) -> None:
-    before = tls_server.wait_until(open=0)
+    before = tls_server.counts()
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(tls_server.url, timeout=TIMEOUT)
     tls_server.wait_until(since=before, opened=1, open=0, requests=0)
 
 
 def test_forwarding(server: Server, proxy: Server, before: Counts) -> None:
-    before_proxy = proxy.wait_until(open=0)
+    before_proxy = proxy.counts()
     with urllib3.ProxyManager(proxy.url) as pool:
-        for path, length in (("size/3", 3), ("parts/3", 15), ("code/404", 3), ("drip/5/0.01", 5), ("until-eof/3", 3)):
+        for path, length in (("size/3", 3), ("parts/3", 15), ("drip/3/0.01", 3), ("until-eof/3", 3)):
             assert len(pool.request("GET", f"{server.url}/{path}", timeout=TIMEOUT).data) == length
         posted = pool.request("POST", f"{server.url}/echo?query", body=b"12345", timeout=TIMEOUT).json()
         assert (posted["path"], posted["length"]) == ("/echo?query", 5)
         assert pool.request("HEAD", f"{server.url}/size/3", timeout=TIMEOUT).headers["Content-Length"] == "3"
         assert_seen_open(proxy, before_proxy)
-    proxy.wait_until(since=before_proxy, opened=1, open=0, requests=7)
-    server.wait_until(since=before, opened=7, open=0, requests=7)
+    proxy.wait_until(since=before_proxy, opened=1, open=0, requests=6)
+    server.wait_until(since=before, opened=6, open=0, requests=6)
 
 
 def test_forwarding_what_breaks(server: Server, proxy: Server, before: Counts) -> None:
-    before_proxy = proxy.wait_until(open=0)
+    before_proxy = proxy.counts()
     proxies = {"http": proxy.url}
     with pytest.raises(requests.RequestException, match="IncompleteRead"):
         requests.get(f"{server.url}/cut/10", proxies=proxies, timeout=TIMEOUT)
@@ -265,12 +265,11 @@ def test_forwarding_what_breaks(server: Server, proxy: Server, before: Counts) -
 
 
 def test_tunnel(tls_server: Server, proxy: Server) -> None:
-    before = tls_server.wait_until(open=0)
-    before_proxy = proxy.wait_until(open=0)
-    with requests.Session() as session:
-        session.verify, session.proxies = tls_server.ca, {"https": proxy.url}
-        for path in ("size/3", "parts/3", f"size/{LARGE}"):
-            assert session.get(f"{tls_server.url}/{path}", timeout=TIMEOUT).ok
+    before = tls_server.counts()
+    before_proxy = proxy.counts()
+    with urllib3.ProxyManager(proxy.url, ca_certs=tls_server.ca) as pool:
+        for path, length in (("size/3", 3), ("parts/3", 15), (f"size/{LARGE}", LARGE)):
+            assert len(pool.request("GET", f"{tls_server.url}/{path}", timeout=TIMEOUT).data) == length
         assert_seen_open(proxy, before_proxy)
         assert_seen_open(tls_server, before)
     proxy.wait_until(since=before_proxy, opened=1, open=0, requests=1)
@@ -279,8 +278,9 @@ def test_tunnel(tls_server: Server, proxy: Server) -> None:
 
 @pytest.mark.parametrize("path", ["endless", "wait/60", "last"])
 def test_a_tunnel_ends_with_the_client(server: Server, proxy: Server, before: Counts, path: str) -> None:
-    before_proxy = proxy.wait_until(open=0)
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=TIMEOUT)) as connection:
+    before_proxy = proxy.counts()
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=TIMEOUT)
+    with contextlib.closing(connection):
         connection.set_tunnel("127.0.0.1", server.port)
         connection.request("GET", f"/{path}")
         server.wait_until(since=before, opened=1, open=1, requests=1)
@@ -292,7 +292,7 @@ def test_a_tunnel_ends_with_the_client(server: Server, proxy: Server, before: Co
 def test_a_tunnel_to_nowhere(proxy: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    before = proxy.wait_until(open=0)
+    before = proxy.counts()
     with pytest.raises(requests.exceptions.ProxyError, match="502"):
         requests.get(f"https://127.0.0.1:{port}", proxies={"https": proxy.url}, timeout=TIMEOUT)
     proxy.wait_until(since=before, opened=1, open=0, requests=1)
@@ -303,7 +303,7 @@ def test_a_tunnel_to_nowhere(proxy: Server) -> None:
 
 def test_nginx_closes_idle_connections(nginx: Callable[[float], Server]) -> None:
     server = nginx(0.2)
-    before = server.wait_until(open=0)
+    before = server.counts()
     with requests.Session() as session:
         for _ in range(2):
             assert session.get(server.url, timeout=TIMEOUT).content == b"hello"
@@ -318,7 +318,7 @@ def test_nginx_closes_idle_connections(nginx: Callable[[float], Server]) -> None
 
 def test_nginx_closes_each_connection(nginx: Callable[[float], Server]) -> None:
     server = nginx(0)
-    before = server.wait_until(open=0)
+    before = server.counts()
     with requests.Session() as session:
         for _ in range(3):
             assert session.get(server.url, timeout=TIMEOUT).headers["Connection"] == "close"
@@ -327,7 +327,7 @@ def test_nginx_closes_each_connection(nginx: Callable[[float], Server]) -> None:
 
 def test_nginx_sees_an_unread_stream(nginx: Callable[[float], Server]) -> None:
     server = nginx(0)
-    before = server.wait_until(open=0)
+    before = server.counts()
     with requests.get(f"{server.url}/large", stream=True, timeout=TIMEOUT):
         assert_seen_open(server, before)
     server.wait_until(since=before, opened=1, open=0)
@@ -338,7 +338,7 @@ def test_nginx_sees_an_unread_stream(nginx: Callable[[float], Server]) -> None:
 
 def test_asking_opens_no_socket(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "socket")
-    assert server.wait_until(open=0) == server.counts()
+    assert server.counts() == server.wait_until()
 
 
 def test_a_run_inside_a_test_uses_the_same_servers(

@@ -73,9 +73,9 @@ class Server:
         self.close()
 
     def counts(self, since: Counts = NOTHING) -> Counts:
-        """What the server saw of the connections opened ``since`` then; others do not count, whatever they do.
+        """What the server saw of the connections opened ``since`` then, whatever becomes of older ones.
 
-        nginx does not tell its connections apart, so that from it this is a mere difference.
+        nginx does not tell its connections apart, so from it this is a mere difference.
         """
         return Counts(*self._ask("counts", *since))
 

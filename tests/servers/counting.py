@@ -12,12 +12,12 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import Any
+from typing import Any, Protocol
 
 HOST = "127.0.0.1"
 
@@ -64,11 +64,11 @@ class CountingServer(ThreadingTCPServer):
             return connection
         return self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
-    def peers(self, opened: int, *_: int) -> list[tuple[int, bool, int]]:
-        """Port, open and requests of the connections that came after the first ``opened``."""
+    def peers(self, opened: int, /, *others: int) -> list[tuple[int, bool, int]]:
+        """Client's port, open and requests of the connections that came after the first ``opened``."""
         return [(peer.port, peer.open, peer.requests) for peer in self._peers[opened:]]
 
-    def counts(self, opened: int, *_: int) -> tuple[int, int, int, int]:
+    def counts(self, opened: int, /, *others: int) -> tuple[int, int, int, int]:
         """How many connections came after the first ``opened``, are open, are closed; their requests."""
         peers = self.peers(opened)
         still_open = sum(is_open for _, is_open, _ in peers)
@@ -77,7 +77,7 @@ class CountingServer(ThreadingTCPServer):
     def run(self, **about: object) -> None:
         """Say where the server is and what there is to know about it, and serve until stdin ends."""
         threading.Thread(target=self.serve_forever, daemon=True).start()
-        converse({"port": self.port, **about}, {"counts": self.counts, "peers": self.peers})
+        converse(self, port=self.port, **about)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -143,17 +143,23 @@ for _method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CON
     setattr(Handler, f"do_{_method}", lambda handler: handler.respond())
 
 
-def converse(hello: Mapping[str, object], questions: Mapping[str, Callable[..., object]]) -> None:
-    """Say hello on stdout and answer the questions from stdin, a line of JSON for each, until stdin ends.
+class Witness(Protocol):
+    """What can be asked, each with the numbers of an earlier ``counts``."""
 
-    A question is a word and what the asker counted before: opened, open, closed, requests.  Stdin ends
-    with the process that holds the other end of it, however that died: no server outlives the tests.
+    def counts(self, opened: int, /, *others: int) -> Sequence[int]:
+        """How many connections were opened since, are open, are closed; how many requests they brought."""
+
+    def peers(self, opened: int, /, *others: int) -> Sequence[object]:
+        """The client's port, whether it is open, and the requests, of each of these connections."""
+
+
+def converse(witness: Witness, **about: object) -> None:
+    """Say what there is to know on stdout, and answer the questions from stdin, line by line, until it ends.
+
+    Stdin ends with the process that holds its other end, however that died: no server outlives the tests.
     """
-    _say(hello)
+    print(json.dumps(about), flush=True)
+    questions = {"counts": witness.counts, "peers": witness.peers}
     for line in sys.stdin:
         question, *since = line.split()
-        _say(questions[question](*map(int, since)))
-
-
-def _say(what: object) -> None:
-    print(json.dumps(what), flush=True)
+        print(json.dumps(questions[question](*map(int, since))), flush=True)

@@ -9,6 +9,7 @@ asks it how many connections it has (``stub_status``, over a Unix socket), and e
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 import shutil
@@ -85,7 +86,7 @@ class Nginx:
         deadline = time.monotonic() + START_TIMEOUT
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
-                self.counts(*NOTHING)
+                self._totals()
             except OSError:
                 time.sleep(0.005)
             else:
@@ -93,7 +94,15 @@ class Nginx:
         return False
 
     def counts(self, *since: int) -> tuple[int, ...]:
-        """How many connections came, are open, are closed; their requests: less those before, and the asking."""
+        """How many connections came, are open, are closed; how many requests: each less what was before."""
+        return tuple(map(operator.sub, self._totals(), since))
+
+    def peers(self, *since: int) -> list[object]:
+        """It does not tell."""
+        return []
+
+    def _totals(self) -> tuple[int, int, int, int]:
+        """What nginx says, less the asking itself."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(START_TIMEOUT)
             connection.connect(str(self._status))
@@ -103,8 +112,7 @@ class Nginx:
         status = STATUS.search(answer)
         assert status is not None, answer
         opened, still_open = int(status["accepted"]) - self._asked, int(status["active"]) - 1
-        counts = opened, still_open, opened - still_open, int(status["requests"]) - self._asked
-        return tuple(map(operator.sub, counts, since))
+        return opened, still_open, opened - still_open, int(status["requests"]) - self._asked
 
     def close(self) -> None:
         """End it."""
@@ -126,7 +134,7 @@ def main(keepalive_timeout: float) -> None:
             nginx = Nginx(program, Path(directory), keepalive_timeout)
             try:
                 if nginx.is_up():
-                    converse({"port": nginx.port, "scheme": "http"}, {"counts": nginx.counts, "peers": no_peers})
+                    converse(nginx, port=nginx.port, scheme="http")
                     return
             finally:
                 nginx.close()
