@@ -30,14 +30,15 @@ from itertools import islice, pairwise
 from typing import Any, Literal, NamedTuple
 
 # How many levels up, at most; and how many after a module was found, since a fixture would outrank it: from
-# a variable of its generator to the fixture's definition it is 7 on 3.10, where a __dict__ is a level.
-DEPTH, BEYOND_MODULE = 20, 7
-# How many objects are climbed from at once, at most; and how many double the time of a pass through the heap.
-WIDTH, DOUBLING = 256, 16
+# a list in its generator to the fixture's definition it is 8 on 3.10, where a __dict__ is a level of its own.
+DEPTH, BEYOND_MODULE = 20, 8
+# How many objects are climbed from at once, at most; and how many double the time of a pass through the heap
+# at worst (measured: 2 in a heap of long lists, 16 in one of small objects).
+WIDTH, DOUBLING = 256, 2
 # In longer containers, the search does not look which of many objects they hold; nor for its index or key.
 LINKED, NAMED = 100_000, 10_000
 
-# What instances of these packages' classes hold is nobody's: each is reached from everything, by a __loader__ even.
+# What an instance of their classes holds explains nothing: from each pytest's whole session can be reached.
 _RUNNER = frozenset({"_pytest", "pluggy", "pytest_connleak"})
 # And these keep books on objects (threading._active, weakref.finalize), as no application would.
 _BOOKKEEPERS = _RUNNER | {"pytest"} | sys.stdlib_module_names
@@ -146,8 +147,8 @@ class Search:
         """
         deadline = self._clock() + self._budget
         below: dict[int, int] = {}  # the id of an object to the id of what it was reached from
-        level: list[Any] = [suspect]
-        skip = {*self._ignore, *_running_frames(), id(seen), id(level)}
+        level: tuple[Any, ...] = (suspect,)
+        skip = {*self._ignore, *_ids_of_stack(inspect.currentframe()), id(seen)}
         best, at = _Sight(_NOTHING), id(suspect)
         depth, last, cost = 0, DEPTH, 0.0
         while level and depth < last and best.rank != _FIXTURE:
@@ -155,16 +156,16 @@ class Search:
             affordable = int(DOUBLING * ((deadline - start) / cost - 1)) if cost else WIDTH
             if affordable < 1:
                 break
-            del level[min(affordable, WIDTH) :]
+            level = level[: min(affordable, WIDTH)]
             referrers = gc.get_referrers(*level)
-            cost = (self._clock() - start) / (1 + len(level) / DOUBLING)
+            cost = max(cost, (self._clock() - start) / (1 + len(level) / DOUBLING))
             held = {id(obj) for obj in level}
             # No variable of a context refers to its value.
             referrers += [variable for variable, value in copy_context().items() if id(value) in held]
-            level.clear()
             depth += 1
+            above = []
             for obj in referrers:
-                if id(obj) in seen or id(obj) in skip or id(_suspended_frame(obj)) in skip:
+                if obj is level or id(obj) in seen or id(obj) in skip or id(_suspended_frame(obj)) in skip:
                     continue
                 if best.rank == _FIXTURE or self._clock() > deadline:
                     break
@@ -174,12 +175,13 @@ class Search:
                 seen[id(obj)] = obj
                 below[id(obj)] = _held_by(obj, held) or id(suspect)
                 if sight.climb:
-                    level.append(obj)
+                    above.append(obj)
                 if sight.rank > best.rank:
                     best, at = sight, id(obj)
                     if best.rank == _MODULE:
                         last = min(DEPTH, depth + BEYOND_MODULE)
-            referrers.clear()
+            level = tuple(above)
+            del referrers, above
         chain = [seen[at]]
         while at in below:
             at = below[at]
@@ -248,10 +250,9 @@ def _suspended_frame(obj: Any) -> types.FrameType | None:
     return next((getattr(obj, name) for cls, name in _SUSPENDED if type(obj) is cls), None)
 
 
-def _running_frames() -> set[int]:
-    """The ids of the frames of this search and of its callers."""
+def _ids_of_stack(frame: types.FrameType | None) -> set[int]:
+    """The ids of a running frame and of its callers'."""
     ids = set()
-    frame = sys._getframe(1)  # not this one, whose id will soon be another's
     while frame is not None:
         ids.add(id(frame))
         frame = frame.f_back
@@ -316,6 +317,11 @@ def _attributes(obj: object) -> Iterator[tuple[str, object]]:
                 attributes = member.__get__(obj)
                 yield name, attributes
                 yield from islice(dict.items(attributes), NAMED)
+
+
+def _top(module: object) -> str:
+    """The package of a module."""
+    return _text(module).partition(".")[0]
 
 
 def _key(key: object) -> str:

@@ -115,6 +115,11 @@ def user_frame_below_plugin() -> bool:
     return False
 
 
+def has_user_frame(raw: RawStack) -> bool:
+    """Whether the user's code is on the stack."""
+    return any(classify(code.co_filename) == "user" for code, _, _ in raw)
+
+
 def _constructs(code: CodeType, made: type | None) -> bool:
     """Whether ``code`` is ``__init__``, ``__new__`` or the metaclass's ``__call__`` of the class ``made``."""
     name = code.co_name

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import itertools
 import sys
+import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +30,7 @@ from .model import (
     Limits,
     Opened,
     Owner,
+    RawStack,
     Released,
     ResourceKind,
     Sent,
@@ -103,6 +106,15 @@ class InFlight:
 _in_flight: ContextVar[InFlight | None] = ContextVar("connleak_in_flight", default=None)
 
 
+class _Thread(threading.local):
+    """What is known of a thread; no ContextVar, since asyncio.to_thread() runs in the context of its caller."""
+
+    submitter: RawStack = ()
+
+
+_thread = _Thread()
+
+
 class Recorder:
     """Collects the events of one run.
 
@@ -123,6 +135,7 @@ class Recorder:
         # The garbage collector clears weak references before it runs finalizers, and a finalizer may yet
         # close the object: until the next hand-over the numbers of the dead are kept by their address.
         self._dying: dict[int, int] = {}
+        self._submitters: weakref.WeakKeyDictionary[object, RawStack] = weakref.WeakKeyDictionary()
         self._class_names: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 
     # --- resources ------------------------------------------------------------------------------------
@@ -141,7 +154,7 @@ class Recorder:
             ref = _Ref(obj, self._collected)
         except TypeError:
             return None
-        stack = origin.capture(type(obj))
+        stack = self._stack(type(obj))
         number = next(self._numbers)
         key = id(obj)
         ref.id, ref.key, ref.kind, ref.children, ref.parent = number, key, kind, (), 0
@@ -246,6 +259,27 @@ class Recorder:
         if len(self.events) > MAX_WAITING:
             self.on_full()
 
+    # --- stacks ---------------------------------------------------------------------------------------
+
+    def submitted(self, work: object) -> None:
+        """Work was handed to another thread, here."""
+        self._submitters[work] = self._stack()
+
+    @contextmanager
+    def working_on(self, work: object) -> Iterator[None]:
+        """This thread does that work."""
+        _thread.submitter = self._submitters.pop(work, ())
+        try:
+            yield
+        finally:
+            _thread.submitter = ()
+
+    def _stack(self, made: type | None = None) -> RawStack:
+        """The stack from here; in a thread that runs none of the user's code, on from where it was set to work."""
+        stack = origin.capture(made)
+        submitter = _thread.submitter
+        return stack if not submitter or origin.has_user_frame(stack) else (stack + submitter)[-origin.MAX_FRAMES :]
+
     # --- requests -------------------------------------------------------------------------------------
 
     def begin(
@@ -283,7 +317,7 @@ class Recorder:
         refused = isinstance(error, ValueError) and request.layer < CONNECTION  # a malformed URL: nothing was sent
         handed_on = request.delegated and request.layer < CONNECTION
         if not ((request.limits.connect and request.limits.read) or refused or handed_on):
-            stack = origin.capture()
+            stack = self._stack()
             self._append(
                 Unlimited(
                     request.name,

@@ -75,6 +75,7 @@ class RunTests(Protocol):
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> RunTests:
     """Run the files that ``pytester`` made in a process of its own."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a run with all that is installed takes a second
+    monkeypatch.setenv("COLUMNS", "200")  # or pytest cuts the lines of its short summary
 
     def run_tests(*arguments: str, plugins: Iterable[str] = ("connleak",), report: bool = True) -> Run:
         loaded = [f"-p{plugin}" for plugin in plugins]

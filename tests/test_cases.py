@@ -74,6 +74,7 @@ def observed(report: Path, url: str, *arguments: str) -> tuple[Counter[Site], st
 @pytest.mark.parametrize(
     "arguments", [(), ("-n", "2"), ("-n", "2", "--dist", "loadfile")], ids=["plain", "xdist", "loadfile"]
 )
+@pytest.mark.usefixtures("tls_server", "proxy")
 def test_cases(arguments: tuple[str, ...], tmp_path: Path, server: Server) -> None:
     sites, output = observed(tmp_path / "report.json", server.url, *arguments)
     want = expected()

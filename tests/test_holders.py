@@ -127,7 +127,6 @@ HELD_BY_A_MODULE = {
         "var.get()",
         ".var (context variable)",
     ),
-    "generator": ("def pages():\n t = Thing()\n yield t\n_it = pages()", "next(_it)", "._it"),
     "module's own attribute": ("__session__ = Thing()", "__session__", ".__session__"),
 }
 

@@ -15,10 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 import urllib3
-
-from tests.servers import Counts, Server, client, http_server
-
-pytest_plugins = ["pytester", "tests.servers.plugin"]
+from servers import Counts, Server, client, http_server
 
 TIMEOUT = 5
 LARGE = 20_000_000
@@ -360,7 +357,7 @@ def test_a_run_inside_a_test_uses_the_same_servers(
             requests.get(url, timeout=5)
         """
     )
-    inner = pytester.runpytest_subprocess("-p", "tests.servers.plugin", "-p", "no:connleak", timeout=60)
+    inner = pytester.runpytest_subprocess("-p", "servers.plugin", "-p", "no:connleak", timeout=60)
     inner.assert_outcomes(passed=2)
     server.wait_until(since=before, opened=1, open=0, requests=1)
 
@@ -375,7 +372,7 @@ def test_close_ends_it(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("start", ["http_server()", "tls_server()", "proxy_server()", "nginx_server(1)"])
 def test_no_server_outlives_who_started_it(start: str, nginx: Callable[[float], Server]) -> None:
-    program = f"from tests.servers import *; server = {start}; print(server.port, flush=True); input()"
+    program = f"from servers import *; server = {start}; print(server.port, flush=True); input()"
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=client.ROOT) as starter:
         assert starter.stdout is not None

@@ -109,7 +109,7 @@ def test_builtin_subtests(subtests, url):
 
 @pytest.fixture(scope="session")
 def of_the_session(url):
-    return requests.get(url).status_code  # finds: missing-timeout in test_last
+    return requests.get(url).status_code  # finds: missing-timeout in test_the_end
 
 
 def test_session_fixture_without_timeout(of_the_session):

@@ -1,6 +1,8 @@
 """Limits as they take effect."""
 
+import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import pytest
@@ -8,6 +10,7 @@ import requests
 import requests_mock
 import responses
 import urllib3
+import vcr
 from requests.adapters import HTTPAdapter
 
 
@@ -122,3 +125,21 @@ def test_generator_that_sends(url):
 @pytest.mark.parametrize("timeout", [None, 5], ids=["none", "five"])
 def test_parameter(url, timeout):
     requests.get(url, timeout=timeout)  # finds: missing-timeout in test_parameter[none]
+
+
+def test_submitted_to_a_thread_pool(url):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(requests.get, [url, url]))  # finds: missing-timeout
+        pool.submit(requests.get, url, timeout=5).result()
+
+
+async def test_run_in_an_executor(url):
+    await asyncio.get_running_loop().run_in_executor(None, requests.get, url)  # finds: missing-timeout
+    await asyncio.to_thread(requests.get, url)  # finds: missing-timeout
+
+
+def test_recorded_and_replayed(url, tmp_path):
+    for _ in range(2):
+        with vcr.use_cassette(tmp_path / "cassette.yaml"):
+            requests.get(url)  # finds: missing-timeout
+            requests.get(url, timeout=5)

@@ -8,10 +8,12 @@ whether the client forgot.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,11 +45,19 @@ class CountingServer(ThreadingTCPServer):
         self._handler = handler
         self._tls = tls
         self._peers: list[Peer] = []
+        self._accepting = threading.Lock()
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; its ``Peer`` goes with it instead of its address."""
+        with self._accepting:
+            connection, (_, port) = super().get_request()
+            peer = Peer(port)
+            self._peers.append(peer)
+            return connection, peer
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection, from its first byte until the client has closed it."""
-        peer = Peer(client_address[1])
-        self._peers.append(peer)
+        peer: Peer = client_address
         try:
             with suppress(OSError), self._secured(request) as connection:
                 with suppress(OSError):
@@ -66,7 +76,10 @@ class CountingServer(ThreadingTCPServer):
 
     def peers(self, opened: int, /, *others: int) -> list[tuple[int, bool, int]]:
         """Client's port, open and requests of the connections that came after the first ``opened``."""
-        return [(peer.port, peer.open, peer.requests) for peer in self._peers[opened:]]
+        while select.select([self], [], [], 0)[0]:  # a client has connected that is not accepted yet
+            time.sleep(0.0005)
+        with self._accepting:
+            return [(peer.port, peer.open, peer.requests) for peer in self._peers[opened:]]
 
     def counts(self, opened: int, /, *others: int) -> tuple[int, int, int, int]:
         """How many connections came after the first ``opened``, are open, are closed; their requests."""

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server, with ``--tls`` an HTTPS one: ``python -m tests.servers.http_server [--tls]``.
+"""An HTTP/1.1 server, with ``--tls`` an HTTPS one: ``python -m servers.http_server [--tls]``.
 
 The paths, for any method:
 
@@ -90,7 +90,7 @@ def parts(handler: PathHandler, n: str) -> None:
 
 def drip(handler: PathHandler, n: str, seconds: str) -> None:
     handler.head(Content_Length=n)
-    for _ in range(int(n)):
+    for _ in range(int(n) if handler.command != "HEAD" else 0):
         pause(handler, float(seconds) / int(n))
         handler.write(b"x")
 

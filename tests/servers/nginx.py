@@ -1,4 +1,4 @@
-"""Debian's nginx as a server that closes idle connections itself: ``python -m tests.servers.nginx SECONDS``.
+"""Debian's nginx as a server that closes idle connections itself: ``python -m servers.nginx SECONDS``.
 
 SECONDS is its ``keepalive_timeout``; with 0 each answer says "Connection: close".  This process starts nginx,
 asks it how many connections it has (``stub_status``, over a Unix socket), and ends it.
@@ -28,7 +28,7 @@ master_process off;
 pid nginx.pid;
 lock_file nginx.lock;
 error_log errors.log;
-events {{ worker_connections 512; }}
+events {{ worker_connections 512; multi_accept on; }}
 http {{
     access_log off;
     client_body_temp_path body;

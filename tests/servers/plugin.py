@@ -1,17 +1,17 @@
 """The servers as pytest fixtures, one of each for a whole run.
 
-The test suite loads it by ``pytest_plugins = ["tests.servers.plugin"]``.
+``tests/conftest.py`` loads it; pytest puts that file's directory on the import path.
 
 **A run inside a test** (``pytester.runpytest_subprocess``) uses the servers of the run around it.  These
 fixtures set the environment: ``server`` sets ``CONNLEAK_TEST_URL``, ``tls_server`` ``CONNLEAK_TEST_TLS_URL``
 and ``CONNLEAK_TEST_CA``, ``proxy`` ``CONNLEAK_TEST_PROXY_URL``.  The inner run reads ``os.environ``, or takes
 the fixtures ``url``, ``tls_url``, ``ca`` and ``proxy_url`` of this plugin, which it can import because
-``PYTHONPATH`` is set too (unless it has a package ``tests`` of its own).  The outer run asks the witness:
+``PYTHONPATH`` is set too.  The outer run asks the witness:
 
     def test_it(pytester, server):
         pytester.makepyfile("import requests\n\n\ndef test(url):\n    requests.get(url, timeout=5)\n")
         before = server.counts()
-        pytester.runpytest_subprocess("-p", "tests.servers.plugin").assert_outcomes(passed=1)
+        pytester.runpytest_subprocess("-p", "servers.plugin").assert_outcomes(passed=1)
         server.wait_until(since=before, opened=1, open=0)
 """
 

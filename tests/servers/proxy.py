@@ -1,4 +1,4 @@
-"""A forward proxy, for plain requests and for tunnels by CONNECT: ``python -m tests.servers.proxy``.
+"""A forward proxy, for plain requests and for tunnels by CONNECT: ``python -m servers.proxy``.
 
 It counts the connections of its clients.  Upstream it makes one connection for each request or tunnel, which
 ends with it.
