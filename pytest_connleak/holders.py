@@ -18,7 +18,6 @@ import functools
 import gc
 import inspect
 import sys
-import threading
 import time
 import types
 import weakref
@@ -27,6 +26,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from threading import Thread, local
 from typing import Any, Literal, NamedTuple
 
 # How many levels up, at most; and how many after a module was found, since a fixture would outrank it: from
@@ -55,8 +55,8 @@ _SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GE
 # Read from ``type`` itself, since a metaclass may answer with code of its own.
 _mro = type.__dict__["__mro__"].__get__
 _members = type.__dict__["__dict__"].__get__
-_module = type.__dict__["__module__"].__get__
-_qualname = type.__dict__["__qualname__"].__get__
+_module_of = type.__dict__["__module__"].__get__
+_name_of = type.__dict__["__qualname__"].__get__
 
 _Kind = Literal["fixture", "module", "test", "other"]
 
@@ -119,7 +119,7 @@ class Search:
     ) -> None:
         self._fixtures = fixtures
         self._test_modules = frozenset(test_modules)
-        self._opaque = (*opaque, types.ModuleType, weakref.ref)
+        self._opaque = {id(cls): cls for cls in (*opaque, types.ModuleType, weakref.ref)}
         self._ignore = frozenset(ignore)
         self._budget = budget
 
@@ -192,29 +192,32 @@ class Search:
         cls = type(obj)
         if (fixture := self._fixtures.get(id(obj))) is not None:
             return _Sight(_FIXTURE, "fixture", f"fixture {fixture!r}", climb=False)
-        if any(base is opaque for base in _mro(cls) for opaque in self._opaque) or _top(_module(cls)) in _RUNNER:
+        module, name = _address(cls)
+        if _top(module) in _RUNNER or not self._opaque.keys().isdisjoint(map(id, _mro(cls))):
             return _DEAD_END
         if cls is dict and "__name__" in obj and ("__spec__" in obj or "__builtins__" in obj):
             return self._namespace(_text(obj["__name__"]))
         if issubclass(cls, type):
-            if "<locals>" not in _text(_qualname(obj)):
-                return self._namespace(_text(_module(obj)), "." + _text(_qualname(obj)))
-            return self._thing("class", _module(obj), _qualname(obj))
-        if issubclass(cls, threading.Thread):
-            name = next((value for name, value in _attributes(obj) if name == "_name"), "")
-            return _Sight(_RUNNING, name=f"thread {_text(name)!r}")
-        task: Any = getattr(sys.modules.get("asyncio"), "Task", None)
-        if task is not None and issubclass(cls, task):
-            return _Sight(_RUNNING, name=f"asyncio task {_text(task.get_name(obj))!r}")
+            module, name = _address(obj)
+            if "<locals>" in name:  # it dies like other objects
+                return self._thing("class", module, name)
+            return self._namespace(module, f".{name}")
+        if issubclass(cls, Thread):
+            called = next((value for key, value in _attributes(obj) if key == "_name"), "")
+            return _Sight(_RUNNING, name=f"thread {_text(called)!r}")
+        task = getattr(sys.modules.get("asyncio"), "Task", None)
+        if type(task) is type and issubclass(cls, task):
+            called = sys.modules["asyncio"].Task.get_name(obj)
+            return _Sight(_RUNNING, name=f"asyncio task {_text(called)!r}")
         if cls is types.FunctionType:
             return self._thing("function", dict.get(obj.__globals__, "__name__"), obj.__qualname__)
         if (frame := _suspended_frame(obj)) is not None:
-            what = cls.__name__.replace("_", " ")
+            what = "async generator" if cls is types.AsyncGeneratorType else cls.__name__
             return self._thing(what, dict.get(frame.f_globals, "__name__"), obj.__qualname__)
         if cls is types.FrameType and not obj.f_code.co_flags & _SUSPENDABLE:
-            module, name = dict.get(obj.f_globals, "__name__"), obj.f_code.co_name
-            return self._thing("a traceback through", module, name)
-        return self._thing("an instance of", _module(cls), _qualname(cls))
+            where = dict.get(obj.f_globals, "__name__")
+            return self._thing("a traceback through", where, obj.f_code.co_name)
+        return self._thing("an instance of", module, name)
 
     def _namespace(self, module: str, name: str = "") -> _Sight:
         side = self._side(module)
@@ -263,10 +266,7 @@ def _steps(chain: list[Any]) -> Iterator[str]:
     """How each object of the chain refers to the next, as Python would write it, if it has a name for it."""
     mode = "attribute" if type(chain[0]) is dict else "item"
     for holder, held in pairwise(chain):
-        try:
-            step, mode = _step(holder, held, mode)
-        except RuntimeError:  # another thread changed the container meanwhile
-            step, mode = "[...]", "item"
+        step, mode = _step(holder, held, mode)
         if step:
             yield step
 
@@ -281,18 +281,19 @@ def _step(holder: Any, held: object, mode: str) -> tuple[str, str]:
     if mode == "hidden":
         return "", "item"
     if issubclass(cls, dict):
-        key = next((key for key, value in islice(dict.items(holder), NAMED) if value is held), ...)
+        items = list(islice(dict.items(holder), NAMED))  # a list, as other threads may change the container
+        key = next((key for key, value in items if value is held), ...)
         if mode == "attribute" and key is not ...:
             return (f".{_text(key)}", "item") if type(key) is str else ("", "attribute")
         if cls is dict or key is not ...:
             return f"[{_key(key)}]", "item"
     for base in _SEQUENCES:
         if issubclass(cls, base):
-            elements = enumerate(islice(base.__iter__(holder), NAMED))
-            return f"[{next((i for i, value in elements if value is held), '...')}]", "item"
+            values = list(islice(base.__iter__(holder), NAMED))
+            return f"[{next((i for i, value in enumerate(values) if value is held), '...')}]", "item"
     if cls is types.FunctionType and held is not holder.__dict__:
         return (" (closure)" if held is holder.__closure__ else " (default)"), "hidden"
-    if issubclass(cls, (type, threading.local)):
+    if issubclass(cls, (type, local)):
         return "", "attribute"
     if cls is ContextVar:
         return " (context variable)", "item"
@@ -307,21 +308,31 @@ def _step(holder: Any, held: object, mode: str) -> tuple[str, str]:
 def _attributes(obj: object) -> Iterator[tuple[str, object]]:
     """The slots of an object, its ``__dict__`` and what that has, found without asking the object itself."""
     for cls in _mro(type(obj)):
-        for name, member in _members(cls).items():
-            if type(member) is types.MemberDescriptorType:
-                try:
-                    yield name, member.__get__(obj)
-                except AttributeError:  # an empty slot
-                    continue
-            elif name == "__dict__" and type(member) is types.GetSetDescriptorType:
-                attributes = member.__get__(obj)
-                yield name, attributes
-                yield from islice(dict.items(attributes), NAMED)
+        for name, member in list(_members(cls).items()):
+            is_dict = name == "__dict__" and type(member) is types.GetSetDescriptorType
+            if not is_dict and type(member) is not types.MemberDescriptorType:
+                continue
+            try:
+                value = member.__get__(obj)
+            except Exception:  # an empty slot, or a proxy of nothing
+                value = None
+            yield name, value
+            if is_dict and type(value) is dict:
+                yield from list(islice(value.items(), NAMED))
 
 
-def _top(module: object) -> str:
-    """The package of a module."""
-    return _text(module).partition(".")[0]
+def _address(cls: type) -> tuple[str, str]:
+    """The module of a class, empty if it has none, and its name there."""
+    try:
+        module = _module_of(cls)
+    except AttributeError:
+        module = ""
+    return _text(module), _text(_name_of(cls))
+
+
+def _top(module: str) -> str:
+    """The outermost package of a module."""
+    return module.partition(".")[0]
 
 
 def _key(key: object) -> str:

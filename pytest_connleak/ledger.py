@@ -51,7 +51,7 @@ TRANSITIONS: Mapping[tuple[State, type[Event]], State] = {
 
 # Of the connections of one resource so many are remembered for the report; all are counted.
 MAX_CONNECTIONS = 8
-# Local addresses of this process's own connections, by which the far end of one is known. Ports are reused.
+# Local addresses from which this process connected, by which the far end of such a connection is known.
 MAX_LOCAL_ENDS = 4096
 
 
@@ -69,6 +69,8 @@ class _Life:
     requests: int = 0
     in_use: bool = False
     """Whether a request was sent since it was opened or last closed."""
+    active: bool = False
+    """Of a socket: whether it connected, rather than being accepted or made from a descriptor."""
     connected: int = 0
     connections: OrderedDict[int, Connection] = field(default_factory=OrderedDict)
 
@@ -146,13 +148,19 @@ class Ledger:
                     self._note_connection(parent, socket, connection)
 
     def _connect(self, life: _Life, event: Connected) -> None:
-        self.note_local_end(event.connection.local)
+        life.active = life.active or event.active
+        if event.active:
+            self.note_local_end(event.connection.local)
         for holder in (life, *self._above(life)):
             self._note_connection(holder, event.id, event.connection)
 
     @staticmethod
     def _note_connection(life: _Life, socket: int, connection: Connection) -> None:
-        life.connected += socket not in life.connections
+        known = next((n for n, c in life.connections.items() if c == connection), None)
+        if known is None:
+            life.connected += 1
+        else:  # TLS makes a new socket of the same connection
+            del life.connections[known]
         life.connections[socket] = connection
         if len(life.connections) > MAX_CONNECTIONS:
             life.connections.popitem(last=False)
@@ -251,7 +259,7 @@ class Ledger:
         return tuple({*self._by_owner, *self._unlimited})
 
     def note_local_end(self, address: str) -> None:
-        """This process has a connection with this local address: what is accepted from there is its far end."""
+        """This process connected from this local address: the socket with this remote address is the far end."""
         self._local_ends[address] = None
         if len(self._local_ends) > MAX_LOCAL_ENDS:
             self._local_ends.popitem(last=False)
@@ -274,7 +282,7 @@ class Ledger:
     ) -> Tracked:
         opened = life.opened
         traits = opened.traits
-        if "accepted" in traits and any(c.remote in self._local_ends for c in life.connections.values()):
+        if not life.active and any(c.remote in self._local_ends for c in life.connections.values()):
             traits |= {"far-end"}
         definition = definitions.get(life.owner) or definitions.get(opened.owner)
         return Tracked(

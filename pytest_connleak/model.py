@@ -109,10 +109,11 @@ class Sent(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """A socket got its addresses."""
+    """A socket got its addresses; ``active`` if it was this process that connected."""
 
     id: int
     connection: Connection
+    active: bool
 
 
 class Released(NamedTuple):

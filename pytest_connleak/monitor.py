@@ -250,7 +250,9 @@ class Monitor:
         elif holder.kind == "module" and self.settings.shared != "fail":
             site = (finding.kind, *_site(finding))
             first = self._shared.get(site)
-            if self.settings.shared == "first" and first is not None and self._ledger.is_open(first):
+            # A client that a library made for the application may open another connection; that is its own business.
+            grows = finding.kind != "unclosed-socket" or finding.origin.library is None
+            if self.settings.shared == "first" and grows and first is not None and self._ledger.is_open(first):
                 return  # the second that is alive of this site: the cache grows
             self._shared[site] = number
             self._shared_numbers.add(number)
@@ -289,8 +291,9 @@ class Monitor:
         except Exception as error:  # psutil was refused: the findings stand without the addresses
             self.fault("psutil", error)
             return {}
-        for connection in table.values():
-            if connection.remote:
+        for stranger in self._strangers.values():  # what C code connected may have its far end in a thread here
+            connection = table.get(stranger.descriptor)
+            if connection is not None and connection.remote:
                 self._ledger.note_local_end(connection.local)
         return table
 

@@ -195,9 +195,9 @@ class Recorder:
         if number is not None:
             self._append(Sent(number, self.owner))
 
-    def connected(self, number: int, connection: Connection) -> None:
+    def connected(self, number: int, connection: Connection, *, active: bool) -> None:
         """A socket has these addresses."""
-        self._append(Connected(number, connection))
+        self._append(Connected(number, connection, active))
 
     def released(self, obj: object) -> None:
         """A response gave its connection back."""

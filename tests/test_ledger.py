@@ -167,17 +167,30 @@ def test_a_request_through_a_pool_opens_its_manager_but_no_session() -> None:
 
 def test_connections_are_noted_at_all_that_answer_for_them() -> None:
     ledger = ledger_after(opened(1), opened(2, "pool"), opened(3, "socket"), Adopted(2, (3,)))
-    ledger.apply([Connected(3, Connection("127.0.0.1:5", "127.0.0.1:80")), Adopted(1, (2,))])
+    ledger.apply([Connected(3, Connection("127.0.0.1:5", "127.0.0.1:80"), True), Adopted(1, (2,))])
     (session,) = ledger.evidence([TEST]).resources
     assert session.connected == 1
     assert session.connections == (Connection("127.0.0.1:5", "127.0.0.1:80"),)
+
+
+def test_tls_makes_a_second_socket_of_the_same_connection() -> None:
+    connection = Connection("127.0.0.1:5", "127.0.0.1:443")
+    ledger = ledger_after(
+        opened(1, "pool"), opened(2, "socket"), opened(3, "socket"), Adopted(1, (2,)), Adopted(1, (3,))
+    )
+    ledger.apply([Connected(2, connection, True), Connected(3, connection, False)])
+    (pool,) = ledger.evidence(
+        [TEST], seen={3: Connection(connection.local, connection.remote, "ESTABLISHED", 9)}
+    ).resources
+    assert pool.connected == 1
+    assert [c.fd for c in pool.connections] == [9]
 
 
 def test_many_connections_are_counted_and_few_are_kept() -> None:
     ledger = ledger_after(opened(1, "pool"))
     for number in range(2, 102):
         connection = Connection(f"127.0.0.1:{number}", "127.0.0.1:80")
-        ledger.apply([opened(number, "socket"), Adopted(1, (number,)), Connected(number, connection)])
+        ledger.apply([opened(number, "socket"), Adopted(1, (number,)), Connected(number, connection, True)])
         ledger.apply([Closed(number), Collected(number)])
     (pool,) = ledger.evidence([TEST]).resources
     assert pool.connected == 100
@@ -187,7 +200,7 @@ def test_many_connections_are_counted_and_few_are_kept() -> None:
 def test_the_far_end_of_an_own_connection_is_known_as_such() -> None:
     near, far = Connection("127.0.0.1:5000", "127.0.0.1:80"), Connection("127.0.0.1:80", "127.0.0.1:5000")
     ledger = ledger_after(
-        opened(1, "socket"), Connected(1, near), opened(2, "socket", accepted=True), Connected(2, far)
+        opened(1, "socket"), Connected(1, near, True), opened(2, "socket", accepted=True), Connected(2, far, False)
     )
     near_end, far_end = ledger.evidence([TEST]).resources
     assert "far-end" not in near_end.traits

@@ -35,7 +35,7 @@ def opened(probe: Probe, call: Call) -> None:
         accepted = caller is not None and caller.f_code.co_name == "accept" and _is_socket_module(caller)
         probe.opened(sock, "socket", "socket", traits=_ACCEPTED if accepted else _PLAIN)
     if call.argument(3, "fileno") is not None:  # accepted, detached, inherited: it may be connected already
-        _connected(probe, sock)
+        _connected(probe, sock, active=False)
 
 
 @instrumentation.around("socket:socket.connect")
@@ -43,7 +43,7 @@ def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     # A non-blocking socket gets its addresses although connect() says "in progress".
     if outcome.error is None or isinstance(outcome.error, BlockingIOError):
-        _connected(probe, call.instance)
+        _connected(probe, call.instance, active=True)
 
 
 @instrumentation.after("socket:socket._real_close")
@@ -76,7 +76,7 @@ def _is_socket_module(frame: FrameType) -> bool:
     return frame.f_globals.get("__name__") in ("socket", "ssl")
 
 
-def _connected(probe: Probe, sock: socket.socket) -> None:
+def _connected(probe: Probe, sock: socket.socket, *, active: bool) -> None:
     number = probe.find(sock)
     if number is None:
         return
@@ -87,7 +87,7 @@ def _connected(probe: Probe, sock: socket.socket) -> None:
             local, remote = sock.getsockname(), ""
         except OSError:
             return
-    probe.connected(number, Connection(address(local), address(remote)))
+    probe.connected(number, Connection(address(local), address(remote)), active=active)
 
 
 def address(value: object) -> str:

@@ -78,8 +78,7 @@ class Nginx:
         (prefix / "large").touch()
         os.truncate(prefix / "large", LARGE)
         command = [program, "-p", str(prefix), "-c", str(configuration)]
-        with (prefix / "stderr.log").open("wb") as log:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def is_up(self) -> bool:
         """Wait until it serves; false if it does not come to that."""
@@ -129,8 +128,8 @@ def main(keepalive_timeout: float) -> None:
     program = find()
     if program is None:
         sys.exit("there is no nginx with stub_status, neither on PATH nor in /usr/sbin")
-    with tempfile.TemporaryDirectory(prefix="nginx-") as directory:
-        for _attempt in range(3):  # between its choice and its use a port may be taken
+    for _attempt in range(3):  # between its choice and its use a port may be taken
+        with tempfile.TemporaryDirectory(prefix="nginx-") as directory:
             nginx = Nginx(program, Path(directory), keepalive_timeout)
             try:
                 if nginx.is_up():
@@ -138,8 +137,7 @@ def main(keepalive_timeout: float) -> None:
                     return
             finally:
                 nginx.close()
-        logs = (Path(directory, name) for name in ("stderr.log", "errors.log"))
-        sys.exit("".join(log.read_text(encoding="utf-8") for log in logs if log.exists()))
+    sys.exit("nginx does not start; above it says why")
 
 
 if __name__ == "__main__":

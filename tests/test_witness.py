@@ -1,0 +1,243 @@
+"""Every verdict beside a second witness: the server's own count of its open connections.
+
+Here the monitor is used without pytest: what a test does is done, what is kept is kept, and the scope is settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+
+from pytest_connleak.model import Finding, Owner
+from pytest_connleak.monitor import Monitor
+from servers import Server
+
+TEST = Owner("test_here.py::test_here", "function")
+
+
+@pytest.fixture
+def monitor(pytestconfig: pytest.Config) -> Iterator[Monitor]:
+    monitor = Monitor(str(pytestconfig.rootpath))
+    monitor.start()
+    monitor.tests_begin()
+    try:
+        with monitor.owned_by(TEST, TEST.nodeid):
+            yield monitor
+    finally:
+        monitor.stop()
+
+
+@dataclass
+class Wire:
+    """How to get to a server: directly, over TLS, through a proxy."""
+
+    server: Server
+    """The witness: who is at the other end of the connection."""
+    url: str
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of a request with requests."""
+    pool: Callable[[], urllib3.PoolManager] = urllib3.PoolManager
+
+
+@pytest.fixture(params=["http", "tls", "proxy", "tunnel"])
+def wire(request: pytest.FixtureRequest) -> Wire:
+    kind: str = request.param
+    server: Server = request.getfixturevalue("server" if kind in ("http", "proxy") else "tls_server")
+    options: dict[str, Any] = {"timeout": 5}
+    if server.ca is not None:
+        options["verify"] = server.ca
+    if kind in ("http", "tls"):
+        return Wire(server, server.url, options, lambda: urllib3.PoolManager(ca_certs=server.ca))
+    proxy: Server = request.getfixturevalue("proxy")
+    options["proxies"] = {"http": proxy.url, "https": proxy.url}
+    witness = proxy if kind == "proxy" else server
+    return Wire(witness, server.url, options, lambda: urllib3.ProxyManager(proxy.url, ca_certs=server.ca))
+
+
+def verdict(monitor: Monitor) -> list[Finding]:
+    findings = list(monitor.settle([TEST]).findings)
+    assert monitor.faults == {}
+    return findings
+
+
+def kinds(findings: list[Finding]) -> list[str]:
+    return [finding.kind for finding in findings]
+
+
+def test_session_left_open(monitor: Monitor, wire: Wire) -> None:
+    before = wire.server.counts()
+    session = requests.Session()
+    session.get(wire.url, **wire.options)
+    wire.server.wait_until(since=before, opened=1, open=1)
+    (finding,) = verdict(monitor)
+    assert finding.kind == "unclosed-session"
+    (connection,) = finding.connections
+    assert (connection.status, connection.fd is not None) == ("ESTABLISHED", True)
+    session.close()
+    wire.server.wait_until(since=before, open=0)
+
+
+def test_session_dropped(monitor: Monitor, wire: Wire) -> None:
+    before = wire.server.counts()
+    requests.Session().get(wire.url, **wire.options)
+    wire.server.wait_until(since=before, opened=1, open=0)  # urllib3 closed it, silently
+    (finding,) = verdict(monitor)
+    assert finding.kind == "unclosed-session"
+    assert [(c.status, c.fd) for c in finding.connections] == [("CLOSED", None)]
+
+
+def test_session_closed(monitor: Monitor, wire: Wire) -> None:
+    before = wire.server.counts()
+    with requests.Session() as session:
+        session.get(wire.url, **wire.options)
+        session.get(wire.url, **wire.options)
+    wire.server.wait_until(since=before, opened=1, open=0)
+    assert verdict(monitor) == []
+
+
+def test_session_used_again(monitor: Monitor, wire: Wire) -> None:
+    before = wire.server.counts()
+    with requests.Session() as session:
+        session.get(wire.url, **wire.options)
+    session.get(wire.url, **wire.options)
+    wire.server.wait_until(since=before, opened=2, open=1)
+    assert kinds(verdict(monitor)) == ["unclosed-session"]
+    session.close()
+
+
+def test_response_pins_the_connection_of_a_closed_session(monitor: Monitor, wire: Wire) -> None:
+    before = wire.server.counts()
+    with requests.Session() as session:
+        response = session.get(wire.url, **wire.options)
+    wire.server.wait_until(since=before, opened=1)
+    assert verdict(monitor) == []
+    del response, session
+
+
+def test_stream_left_unread(monitor: Monitor, wire: Wire) -> None:
+    before = wire.server.counts()
+    with requests.Session() as session:
+        response = session.get(f"{wire.url}/size/1000000", stream=True, **wire.options)
+    wire.server.wait_until(since=before, opened=1, open=1)
+    (finding,) = verdict(monitor)
+    assert finding.kind == "unclosed-response"
+    assert [c.status for c in finding.connections] == ["ESTABLISHED"]
+    response.close()
+    wire.server.wait_until(since=before, open=0)
+
+
+@pytest.mark.parametrize("path", ["/size/100000", "/parts/5", "/until-eof/1000", "/zipped/1000", "/code/204"])
+@pytest.mark.parametrize("end", ["read", "closed", "iterated"])
+def test_stream_ended(monitor: Monitor, server: Server, path: str, end: str) -> None:
+    before = server.counts()
+    with requests.Session() as session:
+        response = session.get(server.url + path, stream=True, timeout=5)
+        if end == "read":
+            assert response.content is not None
+        elif end == "closed":
+            response.close()
+        else:
+            list(response.iter_content(100))
+    del response, session
+    server.wait_until(since=before, opened=1, open=0)
+    assert verdict(monitor) == []
+
+
+@pytest.mark.parametrize("path", ["/size/100000", "/parts/5", "/until-eof/1000", "/zipped/1000", "/code/204"])
+def test_stream_dropped(monitor: Monitor, server: Server, path: str) -> None:
+    with requests.Session() as session:
+        session.get(server.url + path, stream=True, timeout=5)
+    assert kinds(verdict(monitor)) == ["unclosed-response"]
+
+
+def test_pool_left_open(monitor: Monitor, wire: Wire) -> None:
+    before = wire.server.counts()
+    pool = wire.pool()
+    pool.request("GET", wire.url, timeout=5)
+    wire.server.wait_until(since=before, opened=1, open=1)
+    assert kinds(verdict(monitor)) == ["unclosed-pool"]
+    pool.clear()
+    wire.server.wait_until(since=before, open=0)
+
+
+def test_pool_closed(monitor: Monitor, wire: Wire) -> None:
+    before = wire.server.counts()
+    with wire.pool() as pool:
+        pool.request("GET", wire.url, timeout=5)
+    wire.server.wait_until(since=before, opened=1, open=0)
+    assert verdict(monitor) == []
+
+
+@pytest.mark.parametrize("path", ["/hang-up", "/reset", "/cut/1000"])
+def test_broken_answers_are_no_leak(monitor: Monitor, server: Server, path: str) -> None:
+    before = server.counts()
+    with requests.Session() as session, pytest.raises(requests.RequestException) as caught:
+        session.get(server.url + path, timeout=5)
+    assert verdict(monitor) == []
+    del caught, session
+    server.wait_until(since=before, opened=1, open=0)
+
+
+def test_time_out_is_no_leak(monitor: Monitor, server: Server) -> None:
+    with requests.Session() as session, pytest.raises(requests.ReadTimeout):
+        session.get(f"{server.url}/wait/2", timeout=0.05)
+    assert verdict(monitor) == []
+
+
+@pytest.mark.parametrize("path", ["/hops/3", "/code/500", "/wait/0"])
+def test_one_call_is_one_request(monitor: Monitor, server: Server, path: str) -> None:
+    with requests.Session() as session:
+        session.get(server.url + path)
+    (finding,) = verdict(monitor)
+    assert (finding.kind, finding.count) == ("missing-timeout", 1)
+
+
+# --- nginx ----------------------------------------------------------------------------------------------
+
+
+def test_the_server_closed_but_the_program_forgot(monitor: Monitor, nginx: Callable[[float], Server]) -> None:
+    server = nginx(0.2)
+    before = server.counts()
+    session = requests.Session()
+    session.get(server.url, timeout=5)
+    server.wait_until(since=before, opened=1, open=0)  # idle for longer than keepalive_timeout
+    assert kinds(verdict(monitor)) == ["unclosed-session"]
+    session.close()
+
+
+def test_a_connection_that_the_server_dropped_is_replaced(monitor: Monitor, nginx: Callable[[float], Server]) -> None:
+    server = nginx(0.2)
+    before = server.counts()
+    with requests.Session() as session:
+        session.get(server.url, timeout=5)
+        server.wait_until(since=before, opened=1, open=0)
+        session.get(server.url, timeout=5)
+        server.wait_until(since=before, opened=2)
+    assert verdict(monitor) == []
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_connection_close(monitor: Monitor, nginx: Callable[[float], Server], closed: bool) -> None:
+    server = nginx(0)
+    before = server.counts()
+    session = requests.Session()
+    session.get(server.url, timeout=5)
+    server.wait_until(since=before, opened=1, open=0)
+    if closed:
+        session.close()
+    assert kinds(verdict(monitor)) == ([] if closed else ["unclosed-session"])
+    session.close()
+
+
+def test_large_answer_left_unread(monitor: Monitor, nginx: Callable[[float], Server]) -> None:
+    server = nginx(0)
+    with urllib3.PoolManager() as pool:
+        response = pool.request("GET", f"{server.url}/large", preload_content=False, timeout=5)
+        response.read(10)
+    assert kinds(verdict(monitor)) == ["unclosed-response"]
+    response.close()
