@@ -9,7 +9,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 NEWEST = ["3.10", "3.11", "3.12", "3.13"]
 
-# urllib3 flips at 1.26.16 (pools close themselves in a finalizer) and at 2.0; 2.0.2 is the first 2.0 that was not yanked.
+# urllib3 flips at 1.26.16 (pools close themselves in a finalizer) and at 2.0; 2.0.2 is the first that was not yanked.
 # pytest 9 has subtests of its own; before that they are a plugin.
 STACKS = {
     "oldest": ["pytest==8.0.0", "requests==2.28.0", "urllib3==1.26.16", "psutil==5.9.0", "pytest-subtests"],

@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.fixtures import FixtureDef  # pytest.FixtureDef since 8.1
 
 from . import formats, instrumentation, options, origin, rules
 from .errors import PytestConnectionLeakWarning, SettingError
@@ -22,7 +23,7 @@ from .report import Entry, Report, merge
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from _pytest.fixtures import FixtureDef, SubRequest
+    from _pytest.fixtures import SubRequest
     from _pytest.terminal import TerminalReporter
 
     Node = pytest.Item | pytest.Collector
@@ -323,6 +324,7 @@ class Plugin:
 
 
 _OPAQUE = (
+    FixtureDef,
     pytest.Item,
     pytest.Collector,
     pytest.Config,
