@@ -248,6 +248,13 @@ class Verdict:
         """Whether any finding fails a test."""
         return any(f.status == "leak" and f.level == "fail" for f in self.findings)
 
-    def excused(self) -> Verdict:
-        """The verdict on a test that failed already: it is not failed again."""
-        return Verdict(tuple(replace(f, status="test-failed") if f.status == "leak" else f for f in self.findings))
+    def excused(self, *scopes: Scope) -> Verdict:
+        """The verdict on a test that failed already: it is not failed again (nor what has one of these scopes)."""
+        return Verdict(
+            tuple(
+                replace(f, status="test-failed")
+                if f.status == "leak" and (f.owner.scope in scopes or not scopes)
+                else f
+                for f in self.findings
+            )
+        )

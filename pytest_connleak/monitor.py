@@ -70,7 +70,7 @@ class Monitor:
     def __init__(self, root: str) -> None:
         self.settings = Settings()
         self._root = root
-        self._rules = rules.discover()
+        self._rules = list(rules.discover())
         self._recorder = Recorder()
         self._ledger = Ledger()
         self._lock = threading.Lock()
@@ -174,11 +174,7 @@ class Monitor:
             seen=self._seen(ending, table),
         )
         evidence = replace(evidence, resources=(*evidence.resources, *strangers))
-        findings = [
-            _charge(f, around.last_tests.get(f.owner, nodeid))
-            for rule in self._rules
-            for f in rule.run(evidence, self.settings)
-        ]
+        findings = [_charge(f, around.last_tests.get(f.owner, nodeid)) for f in self._findings(evidence)]
         # In the order of the run; requests come last, since a session is made before it sends.
         findings.sort(key=lambda f: (f.resource is None, abs(f.resource or 0)))
         judged, used = triage(findings, around.local, self.settings, self._root)
@@ -191,8 +187,20 @@ class Monitor:
     def _alive(self, ending: Sequence[Owner]) -> list[Finding]:
         """What would be reported now, and still exists."""
         evidence = self._ledger.evidence(ending)
-        alive = tuple(r for r in evidence.resources if r.alive)
-        return [f for rule in self._rules for f in rule.run(Evidence(alive), self.settings)]
+        return self._findings(Evidence(tuple(r for r in evidence.resources if r.alive)))
+
+    def _findings(self, evidence: Evidence) -> list[Finding]:
+        """What the rules say; a rule that fails is switched off."""
+        blind = self._installation.blind
+        evidence = replace(evidence, resources=tuple(r for r in evidence.resources if r.kind not in blind))
+        findings: list[Finding] = []
+        for rule in tuple(self._rules):
+            try:
+                findings += rule.run(evidence, self.settings)
+            except Exception as error:
+                self._rules.remove(rule)
+                self.fault(f"rule {rule.kind}", error)
+        return findings
 
     def _wait(self, ending: Sequence[Owner]) -> None:
         """Give other threads time to close what is still open; without other threads nothing can change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -60,12 +61,12 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 def read_mode(config: pytest.Config) -> Mode:
-    """The mode of the run.
+    """The mode of the run, also before the command line was read to its end.
 
     Raises:
         SettingError: if it is none of the three.
     """
-    given = config.known_args_namespace.connleak if not hasattr(config.option, "connleak") else config.option.connleak
+    given = getattr(config.option, "connleak", None) or getattr(config.known_args_namespace, "connleak", None)
     if given is not None:
         return cast("Mode", settings.choice(given, Mode, "--connleak"))
     return cast("Mode", settings.choice(config.getini("connleak"), Mode, "ini option connleak"))
@@ -102,10 +103,13 @@ def _report_path(path: str, config: pytest.Config, endings: tuple[str, ...]) -> 
     full = os.path.join(config.invocation_params.dir, os.path.expanduser(path))
     if os.path.splitext(path)[1] not in endings:
         raise SettingError(f"{where}: the ending chooses the format; it may be {', '.join(endings)}")
-    directory = os.path.dirname(full)
-    if os.path.isdir(full) or not os.path.isdir(directory) or not os.access(directory, os.W_OK):
-        raise SettingError(f"{where}: cannot be written; give a file in a directory that exists")
-    return full
+    try:
+        if os.path.isdir(full):
+            raise IsADirectoryError("is a directory")
+        with tempfile.TemporaryFile(dir=os.path.dirname(full)):  # asking for permission tells root a lie
+            return full
+    except OSError as error:
+        raise SettingError(f"{where}: cannot be written ({error}); give a file in a directory that exists") from None
 
 
 def read_markers(node: pytest.Item | pytest.Collector, run: Settings, kinds: tuple[str, ...]) -> Local:
@@ -132,7 +136,13 @@ def _arguments(where: str, *args: Any, **kwargs: Any) -> tuple[str | None, tuple
     if unknown or len(args) > 1 or (args and "mode" in kwargs):
         raise SettingError(f"{where} does not take these arguments; it is {MARKER}")
     mode, ignore, reason = (args[0] if args else kwargs.get("mode")), kwargs.get("ignore", ()), kwargs.get("reason")
-    kinds = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    if not (mode is None or isinstance(mode, str)) or not all(isinstance(k, str) for k in kinds):
+    kinds = (ignore,) if isinstance(ignore, str) else ignore
+    fits = (
+        isinstance(mode, (str, type(None)))
+        and isinstance(reason, (str, type(None)))
+        and isinstance(kinds, (tuple, list, set, frozenset))
+        and all(isinstance(kind, str) for kind in kinds)
+    )
+    if not fits:
         raise SettingError(f"{where} does not take these arguments; it is {MARKER}")
-    return mode, kinds, reason
+    return mode, tuple(kinds), reason

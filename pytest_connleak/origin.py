@@ -36,6 +36,11 @@ MAX_FRAMES = 64
 # The frames between the place and the test that a report shows.
 MAX_SHOWN = 16
 
+# The file name of the wrappers around watched methods.  warnings.warn(stacklevel=...) and logging do not count frames
+# whose file name contains "importlib" and "_bootstrap" (CPython: is_internal_frame in Python/_warnings.c, and
+# _is_internal_frame in Lib/logging), so a warning still names the line that it named without the wrapper.
+WRAPPER = "<pytest_connleak importlib._bootstrap>"
+
 _DOCTEST = re.compile(r"<doctest (?P<name>.+)\[(?P<example>\d+)\]>")
 
 
@@ -61,6 +66,8 @@ _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist
 def classify(filename: str) -> FileKind:
     """What kind of code a code object's file name stands for."""
     if filename.startswith("<"):
+        if filename == WRAPPER:
+            return "plugin"
         if filename.startswith("<frozen "):
             return "stdlib"
         return "user" if _DOCTEST.match(filename) else "synthetic"

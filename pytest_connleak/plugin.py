@@ -19,8 +19,8 @@ from .failure import ATTRIBUTE, OneFailure
 from .formats import terminal
 from .model import PROCESS, Frame, Owner, Scope, Verdict
 from .monitor import Monitor, Surroundings
-from .report import Entry, Report, merge
-from .settings import Settings
+from .report import Entry, Report, merge, safe
+from .settings import Local, Settings
 
 if TYPE_CHECKING:
     from _pytest.fixtures import SubRequest
@@ -84,9 +84,10 @@ class Plugin:
         self._collected: Sequence[str] = ()
         self._live_fixtures: dict[FixtureDef[Any], Owner] = {}
         self._test_modules: set[str] = set()
-        self._last_nodeid = ""
+        self._last_item: pytest.Item | None = None
         self._used_ignores: set[str] = set()
         self._partial = False
+        self._usage_error = ""
 
     # --- before the first test ------------------------------------------------------------------------
 
@@ -105,7 +106,12 @@ class Plugin:
                 try:
                     options.read_markers(node, self.settings, KINDS)
                 except SettingError as error:
-                    raise pytest.UsageError(str(error)) from None
+                    if not hasattr(self.config, "workeroutput"):
+                        raise pytest.UsageError(str(error)) from None
+                    # A worker's usage error would reach nobody: run nothing, and let the controller say it.
+                    self._usage_error = str(error)
+                    items.clear()
+                    return
         self._test_modules.update(
             module.__name__ for node in nodes if (module := getattr(node, "module", None)) is not None
         )
@@ -124,7 +130,7 @@ class Plugin:
         if doctest is not None:
             first = (doctest.lineno or 0) + 1
             origin.register_doctest(doctest.name, str(item.path), [first + e.lineno for e in doctest.examples])
-        self._last_nodeid = item.nodeid
+        self._last_item = item
         with self.monitor.owned_by(_owner(item), item.nodeid):
             return (yield)
 
@@ -152,27 +158,34 @@ class Plugin:
 
     def _judge(self, item: pytest.Item, nextitem: pytest.Item | None, *, failed: bool) -> None:
         """Settle what ends with this test, and fail the test if it leaked and has not failed yet."""
-        following = set(nextitem.listchain()) if nextitem is not None else ()
-        ending = [node for node in _chain(item) if node not in following]
-        verdict = self._settle(ending, item)
-        if not verdict.findings:
-            return
-        verdict = self._warn(verdict, item)
+        error: str | None = None
+        try:
+            following = set(nextitem.listchain()) if nextitem is not None else ()
+            verdict = self._settle([node for node in _chain(item) if node not in following], item)
+            if verdict.findings:
+                error = self._report(item, self._warn(verdict, item), failed=failed)
+        except Exception as fault:
+            self.monitor.fault("report", fault)
+        if error is not None:
+            pytest.fail(error, pytrace=False)
+
+    def _report(self, item: pytest.Item, verdict: Verdict, *, failed: bool) -> str | None:
+        """Put the findings on the test's report; return the error to raise where the report cannot be amended."""
         if failed:
             verdict = verdict.excused()
         entries = [Entry.of(f, self._root) for f in verdict.findings]
         plain = [entry.plain() for entry in entries]
         leaks = [e for e in entries if e.status == "leak" and e.level == "fail"]
-        text = terminal.short(leaks)
         if not leaks:
-            seen = [e for e in entries if e.status == "test-failed"]
-            self.failure.attach(plain, terminal.short(seen))
-        elif self.failure.can_amend:
-            path, line = leaks[0].path or item.location[0], leaks[0].line or (item.location[1] or 0) + 1
-            self.failure.amend(plain, text, path, line, terminal.headline(leaks))
-        else:
+            self.failure.attach(plain, terminal.short([e for e in entries if e.status == "test-failed"]))
+            return None
+        headline, text = terminal.headline(leaks), terminal.short(leaks)
+        if not self.failure.can_amend:
             self.failure.attach(plain, "")
-            pytest.fail(f"{terminal.headline(leaks)}\n{text}", pytrace=False)
+            return f"{headline}\n{text}"
+        definition = _definition(item)
+        self.failure.amend(plain, text, leaks[0].path or definition.path, leaks[0].line or definition.line, headline)
+        return None
 
     def _settle(self, ending: Sequence[Node], item: pytest.Item | None) -> Verdict:
         nodes = {_owner(node): node for node in ending}
@@ -183,19 +196,21 @@ class Plugin:
     def _surroundings(self, nodes: dict[Owner, Node], item: pytest.Item | None) -> Surroundings:
         alive = {f: owner for f, owner in self._live_fixtures.items() if f.cached_result is not None}
         self._live_fixtures = alive
-        definitions = {}
-        if item is not None:
-            definitions[_owner(item)] = Frame(
-                str(item.path), (item.location[1] or 0) + 1, item.location[2].partition("[")[0], "", True
-            )
         return Surroundings(
             fixtures={id(f): (f.argname, owner) for f, owner in alive.items()},
             test_modules=self._test_modules,
             opaque=_OPAQUE,
-            definitions=definitions,
+            definitions={_owner(item): _definition(item)} if item is not None else {},
             last_tests=self._last_tests(nodes, item),
-            local={owner: options.read_markers(node, self.settings, KINDS) for owner, node in nodes.items()},
+            local=self._local(nodes),
         )
+
+    def _local(self, nodes: dict[Owner, Node]) -> dict[Owner, Local]:
+        try:
+            return {owner: options.read_markers(node, self.settings, KINDS) for owner, node in nodes.items()}
+        except Exception as error:  # the findings stand as if there were no markers
+            self.monitor.fault("markers", error)
+            return {}
 
     def _last_tests(self, nodes: dict[Owner, Node], item: pytest.Item | None) -> dict[Owner, str]:
         """The last test of each wider scope as it was collected.
@@ -218,7 +233,7 @@ class Plugin:
         findings = []
         for finding in verdict.findings:
             if finding.status == "leak" and finding.level == "warn":
-                place = finding.origin.place or Frame(str(item.path), (item.location[1] or 0) + 1, "", "", True)
+                place = finding.origin.place or _definition(item)
                 try:
                     warnings.warn_explicit(
                         PytestConnectionLeakWarning(f"{finding.kind}: {finding.message}"),
@@ -255,35 +270,40 @@ class Plugin:
             leftover = self._settle_rest(session)
             self.shards.setdefault("", []).extend(leftover)
         self._used_ignores.update(str(ignore) for ignore in self.monitor.used_ignores)
-        self.report.faults.update(self.monitor.faults)
+        self.report.faults.update({safe(part): safe(error) for part, error in self.monitor.faults.items()})
         if worker_output is not None:
             worker_output[ATTRIBUTE] = {
                 "entries": [entry.plain() for entry in leftover],
                 "faults": self.report.faults,
                 "used_ignores": sorted(self._used_ignores),
+                "usage_error": self._usage_error,
             }
             return
+        if self._usage_error:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
         self.report.entries = merge(self.shards.values(), self._collected)
         if self._is_whole_run(session):
             self.report.unused_ignores = [
-                str(ignore) for ignore in self.settings.ignores if str(ignore) not in self._used_ignores
+                safe(str(ignore)) for ignore in self.settings.ignores if str(ignore) not in self._used_ignores
             ]
         for path in self.settings.reports:
             try:
                 formats.discover()[os.path.splitext(path)[1]].write(self.report, path)
             except OSError as error:
-                self.report.faults[f"report {path}"] = str(error)
+                self.report.faults[safe(f"report {path}")] = safe(str(error))
 
     def _settle_rest(self, session: pytest.Session) -> list[Entry]:
         """What an interrupted run had not torn down before, and then the process itself."""
-        rest = self.monitor.settle([o for o in self.monitor.owners() if o != PROCESS], self._last_nodeid, self._bare)
+        item = self._last_item
+        nodes = {_owner(node): node for node in _chain(item)} if item is not None else {}
+        owners = [owner for owner in self.monitor.owners() if owner != PROCESS]
+        rest = self.monitor.settle(owners, item.nodeid if item else "", lambda: self._surroundings(nodes, item))
+        # A test whose teardown was not reached was interrupted: there is no saying what it would have closed.
+        rest = rest.excused("function")
         if rest.fails and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        process = self.monitor.settle([PROCESS], "", self._bare)
+        process = self.monitor.settle([PROCESS], "", lambda: self._surroundings({}, None))
         return [Entry.of(finding, self._root) for finding in (*rest.findings, *process.findings)]
-
-    def _bare(self) -> Surroundings:
-        return self._surroundings({}, None)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -298,8 +318,11 @@ class Plugin:
             self.shards.setdefault(_worker(node), []).extend(entries)
             self.report.faults.update(output["faults"])
             self._used_ignores.update(output["used_ignores"])
+            self._usage_error = self._usage_error or output["usage_error"]
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        if self._usage_error:
+            terminalreporter.write_line(f"ERROR: {self._usage_error}", red=True)
         rows = list(terminal.summary(self.report, verbose=self.config.get_verbosity() > 0))
         if rows:
             terminalreporter.section("connection leaks")
@@ -313,10 +336,18 @@ class Plugin:
 
     def _is_whole_run(self, session: pytest.Session) -> bool:
         """Whether every test of the project ran, so that an ignore which matched nothing is of no use."""
-        chosen = self.config.args_source is pytest.Config.ArgsSource.ARGS and any(
-            os.path.realpath(arg) != os.path.realpath(self._root) for arg in self.config.args
-        )
-        return not (self._partial or chosen or session.shouldstop or session.shouldfail)
+        option, config = self.config.option, self.config
+        ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        stopped = session.shouldstop or session.shouldfail
+        dry = option.collectonly or option.setuponly or option.setupplan
+        chosen = option.keyword or option.markexpr or option.ignore or option.ignore_glob or option.deselect
+        if config.args_source is pytest.Config.ArgsSource.INVOCATION_DIR:
+            everywhere = config.invocation_params.dir == config.rootpath
+        else:
+            everywhere = config.args_source is pytest.Config.ArgsSource.TESTPATHS or [
+                os.path.realpath(arg) for arg in config.args
+            ] == [os.path.realpath(config.rootpath)]
+        return ended and everywhere and not (stopped or dry or chosen or self._partial)
 
     @property
     def _root(self) -> str:
@@ -344,6 +375,12 @@ _MARKUP: dict[str, dict[str, bool]] = {
     "error": {"red": True, "bold": True},
     "note": {"cyan": True},
 }
+
+
+def _definition(item: pytest.Item) -> Frame:
+    """Where a test is defined."""
+    _, line, name = item.location
+    return Frame(str(item.path), (line or 0) + 1, name.partition("[")[0], "", user=True)
 
 
 def _worker(node: Any) -> str:

@@ -314,7 +314,8 @@ class Recorder:
         if request is None:
             return
         _in_flight.set(request.outer)
-        refused = isinstance(error, ValueError) and request.layer < CONNECTION  # a malformed URL: nothing was sent
+        # A malformed URL, or arguments that do not fit: nothing was sent.
+        refused = isinstance(error, (ValueError, TypeError, AttributeError)) and request.layer < CONNECTION
         handed_on = request.delegated and request.layer < CONNECTION
         if not ((request.limits.connect and request.limits.read) or refused or handed_on):
             stack = self._stack()

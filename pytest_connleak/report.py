@@ -12,7 +12,7 @@ from . import origin
 from .model import Finding, Frame
 
 # What a terminal might obey, and what cannot be encoded (a lone surrogate is how Python keeps a byte that is no UTF-8).
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Entry:
             stack=_lines(finding.origin.stack, root),
             library_stack=_lines(finding.origin.inner, root),
             source=safe(origin.source_line(place)) if place else "",
-            help=finding.help,
+            help=safe(finding.help),
             reason=finding.reason and safe(finding.reason),
         )
 

@@ -33,7 +33,7 @@ import sys
 import threading
 import traceback
 import types
-import typing
+import warnings
 import weakref
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest import mock
@@ -236,8 +236,8 @@ def autospecs():
     session = mock.create_autospec(requests.Session, instance=True)
     session.get.return_value.status_code = 201
     found += [session.get("http://x/").status_code, _raised(session.send), _raised(session.send, 1, 2, 3)]
-    found += [_raised(session.nothing), _raised(mock.create_autospec(urllib3.PoolManager, instance=True).clear, 1)]
-    return found
+    pool = mock.create_autospec(urllib3.PoolManager, instance=True)
+    return [*found, _raised(getattr, session, "nothing"), _raised(pool.clear, 1)]
 
 
 def patches():
@@ -357,6 +357,15 @@ def exceptions():
         found.append(_raised(single.request, "GET", "/"))
     sock.close()
     return [*found, _raised(sock.connect, ("127.0.0.1", 9))]
+
+
+def places_of_warnings():
+    """A library's warning with a stacklevel names the same file."""
+    with warnings.catch_warnings(record=True) as caught, urllib3.PoolManager() as pool:
+        warnings.simplefilter("always")
+        _raised(pool.urlopen, "GET", "127.0.0.1:9/", retries=False)
+        _raised(pool.request, "GET", "127.0.0.1:9/", retries=False)
+    return [urllib3.__version__, *([w.category.__name__, w.filename, w.lineno] for w in caught)]
 
 
 def tracebacks():
@@ -506,9 +515,10 @@ OBSERVED = re.findall(r"^def ([a-z]\w*)\(\):", OBSERVATIONS.partition("def test_
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What was observed ``with`` the plugin and ``without`` it."""
     found = {}
+    directory: Path = tmp_path_factory.mktemp("observed")
+    (directory / "test_it.py").write_text(OBSERVATIONS)
     for name, plugin in (("with", "connleak"), ("without", "no:connleak")):
-        directory: Path = tmp_path_factory.mktemp(name)
-        (directory / "test_it.py").write_text(OBSERVATIONS)
+        (directory / "seen.json").unlink(missing_ok=True)
         run = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", plugin, "--tb=short", "--show-capture=no"],
             cwd=directory,
@@ -539,8 +549,7 @@ def test_a_program_sees_the_same(observation: str, seen: dict[str, dict[str, Any
 # --- tracebacks as pytest shows them ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("style", ["auto", "short"])
-def test_tracebacks_look_the_same(style: str, pytester: pytest.Pytester, run: RunTests) -> None:
+def test_tracebacks_look_the_same(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile("""
         import requests
         import socket
@@ -552,7 +561,7 @@ def test_tracebacks_look_the_same(style: str, pytester: pytest.Pytester, run: Ru
 
         def test_wrong_arguments():
             with requests.Session() as session:
-                session.send()
+                session.get()
 
         def test_pool():
             with urllib3.PoolManager() as pool:
@@ -564,7 +573,7 @@ def test_tracebacks_look_the_same(style: str, pytester: pytest.Pytester, run: Ru
     """)
 
     def shown(*arguments: str) -> list[str]:
-        lines = run(f"--tb={style}", *arguments, report=False).result.outlines
+        lines = run(*arguments, report=False).result.outlines
         start = next(n for n, line in enumerate(lines) if "= FAILURES =" in line)
         return [re.sub("0x[0-9a-f]+", "0x", line) for line in lines[start:-1]]
 
@@ -583,41 +592,46 @@ SUITE = """
     def test_leaks_pool():
         urllib3.PoolManager()
 
-    def test_leaks_session():
+    def test_leaks_both():
         requests.Session()
+        urllib3.PoolManager()
 
     def test_closes():
         with requests.Session(), urllib3.PoolManager():
             pass
 
-    def test_leaks_another_pool():
-        urllib3.PoolManager()
+    def test_leaks_and_keeps():
+        global KEPT
+        KEPT = urllib3.PoolManager()
 
     def test_plain():
         pass
 """
 
-POOLS = {"test_leaks_pool": "leak", "test_leaks_another_pool": "leak"}
-ALL = {**POOLS, "test_leaks_session": "leak"}
+POOLS = [
+    ("test_leaks_pool", "unclosed-pool"),
+    ("test_leaks_both", "unclosed-pool"),
+    ("test_leaks_and_keeps", "unclosed-pool"),
+]
+ALL = [*POOLS, ("test_leaks_both", "unclosed-session")]
 
 
 @pytest.mark.parametrize(
-    ("target", "named", "kept"),
+    ("target", "kept"),
     [
-        pytest.param("pytest_connleak.instrumentation.requests._managers", "requests (", POOLS, id="an observer"),
-        pytest.param("pytest_connleak.rules.unclosed_session.counts", "unclosed", POOLS, id="a rule"),
-        pytest.param("pytest_connleak.monitor.Search.holder", "holders", ALL, id="the search for holders"),
-        pytest.param("pytest_connleak.netstat.sockets", "sockets", ALL, id="the list of sockets"),
-        pytest.param("pytest_connleak.netstat.connections", "", ALL, id="psutil"),
-        pytest.param("pytest_connleak.origin.source_line", "", {}, id="the report of a finding"),
-        pytest.param("pytest_connleak.triage.habit", "verdict", {}, id="triage"),
-        pytest.param("pytest_connleak.options.read_markers", "", {}, id="markers"),
+        pytest.param("pytest_connleak.instrumentation.requests._managers", POOLS, id="an observer"),
+        pytest.param("pytest_connleak.rules.unclosed_session.counts", POOLS, id="a rule"),
+        pytest.param("pytest_connleak.monitor.Search.holder", ALL, id="the search for holders"),
+        pytest.param("pytest_connleak.netstat.sockets", ALL, id="the list of sockets"),
+        pytest.param("pytest_connleak.origin.source_line", [], id="the report of a finding"),
+        pytest.param("pytest_connleak.triage.habit", [], id="triage"),
+        pytest.param("pytest_connleak.options.read_markers", [], id="markers"),
     ],
 )
 def test_a_part_that_fails_is_named_and_hurts_nobody(
-    target: str, named: str, kept: dict[str, str], pytester: pytest.Pytester, run: RunTests
+    target: str, kept: list[tuple[str, str]], pytester: pytest.Pytester, run: RunTests
 ) -> None:
-    pytester.makepyfile(SUITE)
+    pytester.makepyfile(test_it=SUITE)
     pytester.makeconftest(f"""
         import pytest
 
@@ -630,16 +644,14 @@ def test_a_part_that_fails_is_named_and_hurts_nobody(
     ran = run("-rA")
     assert "INTERNALERROR" not in ran.output
     for test in ("test_closes", "test_plain"):
-        ran.result.stdout.fnmatch_lines([f"PASSED *::{test}"])
-    assert ran.outcomes.get("errors", 0) == 0
-    assert kept.items() <= ran.statuses.items()
-    failed = ran.outcomes.get("failed", 0)
-    assert failed == sum(status == "leak" for status in ran.statuses.values())
-    if named:
-        said = [line for line in ran.section if "it is broken" in line]
-        assert said, "the run says so"
-        assert len(said) == len(set(said)), "once"
-        assert named in said[0]
+        ran.result.stdout.fnmatch_lines([f"PASSED test_it.py::{test}"])
+    assert ran.outcomes.get("errors", 0) == 0, "outcomes are as they would be, but for what it can no longer see"
+    said = [line for line in ran.section if "it is broken" in line]
+    assert said, "the run says so"
+    assert len(said) == len(set(said)), "and says it once"
+    found = [(finding["function"], finding["kind"]) for finding in ran.findings]
+    assert set(kept) <= set(found)
+    assert [finding["nodeid"] for finding in ran.findings] == [f"test_it.py::{test}" for test, _ in found]
 
 
 def test_a_close_that_was_not_seen_accuses_nobody(pytester: pytest.Pytester, run: RunTests) -> None:
@@ -695,6 +707,31 @@ def test_the_end_of_a_request_that_was_not_seen_hides_no_other(pytester: pytest.
     assert ran.statuses.get("test_pool_without_timeout") == "leak"
 
 
+def test_a_call_that_sent_nothing_is_no_request(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile("""
+        import pytest
+        import requests
+        import urllib3
+
+        @pytest.mark.parametrize("arguments", [(), ("no request",), (None,), (requests.Request("GET", "http://x/"),)])
+        def test_session(arguments):
+            with requests.Session() as session, pytest.raises((TypeError, AttributeError, ValueError)):
+                session.send(*arguments)
+
+        @pytest.mark.parametrize("arguments", [(), ("GET",)])
+        def test_pool(arguments):
+            with urllib3.PoolManager() as pool, pytest.raises((TypeError, AttributeError, ValueError)):
+                pool.urlopen(*arguments)
+
+        def test_without_timeout():
+            with requests.Session() as session, pytest.raises(OSError):
+                session.get("http://127.0.0.1:9/")
+    """)
+    ran = run()
+    assert [finding["function"] for finding in ran.findings] == ["test_without_timeout"]
+    assert ran.outcomes == {"failed": 1, "passed": 6}
+
+
 # --- threads ----------------------------------------------------------------------------------------------
 
 
@@ -719,6 +756,6 @@ def test_threads(end: str, expected: int, pytester: pytest.Pytester, run: RunTes
         def test_after():
             pass
     """)
-    findings = run().findings
+    findings = run(here=True).findings
     assert len(findings) == expected
     assert {finding["nodeid"].rpartition("::")[2] for finding in findings} <= {"test_threads"}

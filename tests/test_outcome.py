@@ -84,7 +84,7 @@ def test_a_leaking_test_counts_once_as_failed(pytester: pytest.Pytester, run: Ru
 
 def test_a_clean_suite_passes_and_nothing_is_added(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=CLEAN)
-    clean = run("--junit-xml=junit.xml")
+    clean = run("--junit-xml=junit.xml", here=True)
     assert clean.status == pytest.ExitCode.OK
     assert clean.outcomes == {"passed": 2}
     assert (clean.junit.get("failures"), clean.junit.get("errors")) == ("0", "0")
@@ -96,7 +96,7 @@ def test_a_clean_suite_passes_and_nothing_is_added(pytester: pytest.Pytester, ru
 
 def test_what_the_test_printed_is_shown_with_its_leak(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=LEAKY)
-    leaky = run("--junit-xml=junit.xml", "-o", "junit_logging=all")
+    leaky = run("--junit-xml=junit.xml", "-o", "junit_logging=all", here=True)
     leaky.result.stdout.fnmatch_lines(["*FAILURES*", "* test_leaks *", "*Captured stdout call*", "said before"])
 
 
@@ -105,7 +105,7 @@ def test_other_plugins_see_the_usual_reports_in_the_usual_order(pytester: pytest
     pytester.makeconftest(RECORDER)
     without = recorded(run("--connleak=off"))
     assert len(without) == 9
-    with_connleak = recorded(run())
+    with_connleak = recorded(run(here=True))
     assert with_connleak == [line.replace("test_leaks call passed", "test_leaks call failed") for line in without]
     assert with_connleak != without
 
@@ -134,7 +134,7 @@ def test_the_run_stops_after_so_many_leaks(
         def pytest_collection_modifyitems(items):
             items.sort(key=lambda item: (item.callspec.params["number"], item.callspec.params["leak"]))
     """)
-    stopped = run(argument)
+    stopped = run(argument, here=True)
     assert stopped.outcomes == outcomes
     assert stopped.status == pytest.ExitCode.TESTS_FAILED
     assert len(stopped.findings) == outcomes["failed"]
@@ -142,22 +142,22 @@ def test_the_run_stops_after_so_many_leaks(
 
 def test_last_failed_runs_exactly_the_leaking_test_again(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=LEAKY)
-    run()
-    again = run("--lf", "-v")
+    run(here=True)
+    again = run("--lf", "-v", here=True)
     assert again.outcomes == {"failed": 1}
     again.result.stdout.fnmatch_lines(["test_it.py::test_leaks FAILED*"])
     pytester.makepyfile(test_it=LEAKY.replace("requests.Session()", "requests.Session().close()"))
-    assert run("--lf").outcomes == {"passed": 1}
+    assert run("--lf", here=True).outcomes == {"passed": 1}
 
 
 def test_stepwise_stops_at_the_leak_and_goes_on_from_there(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=LEAKY)
-    first = run("--sw")
+    first = run("--sw", here=True)
     assert first.outcomes == {"failed": 1, "passed": 1}
     assert first.status == pytest.ExitCode.INTERRUPTED
-    assert run("--sw").outcomes == {"failed": 1, "deselected": 1}
+    assert run("--sw", here=True).outcomes == {"failed": 1, "deselected": 1}
     pytester.makepyfile(test_it=LEAKY.replace("requests.Session()", "requests.Session().close()"))
-    assert run("--sw").outcomes == {"passed": 2, "deselected": 1}
+    assert run("--sw", here=True).outcomes == {"passed": 2, "deselected": 1}
 
 
 # --- pytest-xdist -----------------------------------------------------------------------------------------
@@ -270,15 +270,21 @@ def test_a_test_that_leaks_at_each_attempt_fails(pytester: pytest.Pytester, run:
     assert [finding["status"] for finding in rerun.findings].count("leak") == 1
 
 
-def test_reruns_under_xdist_with_everything_that_is_installed(
+def test_reruns_with_everything_that_is_installed(
     pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     pytester.makepyfile(RERUN)
-    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
-    rerun = run("--reruns=2", "-n1", plugins=())
+    rerun = run("--reruns=2", "-pno:asyncio", plugins=())
     assert rerun.outcomes == {"passed": 2, "rerun": 1}
     assert rerun.status == pytest.ExitCode.OK
+
+
+def test_reruns_under_xdist(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(RERUN)
+    rerun = run("--reruns=2", "-n1", plugins=("connleak", "rerunfailures", "xdist"))
+    assert rerun.outcomes == {"passed": 2, "rerun": 1}
+    assert "leak" not in rerun.statuses.values()
 
 
 # --- skipped, expected to fail, failed already ------------------------------------------------------------
@@ -344,16 +350,16 @@ def test_skipped_and_expected_failures_behave_as_with_an_error_in_the_teardown(
 ) -> None:
     pytester.makeconftest(RECORDER)
     pytester.makepyfile(test_it=AFTERWARDS.format(afterwards="raise RuntimeError"))
-    error = run("--connleak=off")
+    error = run("--connleak=off", here=True)
     expected = recorded(error)
     pytester.makepyfile(test_it=AFTERWARDS.format(afterwards="requests.Session()"))
-    leak = run()
+    leak = run(here=True)
     assert recorded(leak) == expected
     assert leak.outcomes == error.outcomes
     assert leak.status == error.status == pytest.ExitCode.TESTS_FAILED
     assert {"errors", "xfailed", "xpassed", "skipped"} <= leak.outcomes.keys()
     pytester.makepyfile(test_it=AFTERWARDS.format(afterwards="requests.Session().close()"))
-    assert "errors" not in run().outcomes
+    assert "errors" not in run(here=True).outcomes
 
 
 def test_an_unexpected_pass_that_is_a_failure_is_not_failed_again(pytester: pytest.Pytester, run: RunTests) -> None:
@@ -365,7 +371,7 @@ def test_an_unexpected_pass_that_is_a_failure_is_not_failed_again(pytester: pyte
         def test_xpass_strict():
             requests.Session()
     """)
-    xpass = run()
+    xpass = run(here=True)
     assert xpass.outcomes == {"failed": 1}
     assert "XPASS(strict)" in xpass.output
     assert xpass.statuses == {"test_xpass_strict": "test-failed"}
@@ -414,7 +420,7 @@ def test_a_test_that_failed_is_not_failed_again(pytester: pytest.Pytester, run: 
     pytester.makepyfile(test_it=FAILED_ALREADY)
     without = run("--connleak=off")
     expected = recorded(without)
-    failed = run("--junit-xml=junit.xml")
+    failed = run("--junit-xml=junit.xml", here=True)
     assert recorded(failed) == expected
     assert failed.outcomes == without.outcomes == {"failed": 1, "passed": 4, "errors": 2}
     assert (failed.junit.get("failures"), failed.junit.get("errors")) == ("1", "2")
@@ -423,7 +429,7 @@ def test_a_test_that_failed_is_not_failed_again(pytester: pytest.Pytester, run: 
 
 def test_the_findings_are_shown_with_the_failure(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=FAILED_ALREADY)
-    failed = run()
+    failed = run(here=True)
     failed.result.stdout.fnmatch_lines(
         ["* test_fails *", "*assert 1 == 2", "*unclosed-session: requests.Session*", "*--> test_it.py:5 in leak"]
     )
@@ -436,7 +442,7 @@ def test_the_findings_are_shown_with_the_failure(pytester: pytest.Pytester, run:
 
 def test_the_tests_beside_a_leak_are_unaffected(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=LEAKY, test_clean=CLEAN)
-    shown = run("-rA").result.stdout
+    shown = run("-rA", here=True).result.stdout
     for name in ("test_it.py::test_before", "test_it.py::test_after", "test_clean.py::test_closes"):
         shown.fnmatch_lines([f"PASSED {name}"])
     shown.no_fnmatch_line("PASSED *test_leaks")
@@ -456,7 +462,7 @@ def test_subtests(pytester: pytest.Pytester, run: RunTests) -> None:
             with subtests.test("two"):
                 pass
     """)
-    subtests = run()
+    subtests = run(here=True)
     assert (subtests.outcomes["failed"], subtests.outcomes["passed"]) == (1, 1)
     assert subtests.statuses == {"test_leaks": "leak"}
 
@@ -476,7 +482,7 @@ def test_unittest_counts_once(pytester: pytest.Pytester, run: RunTests) -> None:
             def test_closes(self):
                 self.addCleanup(self.session.close)
     """)
-    old = run("--junit-xml=junit.xml")
+    old = run("--junit-xml=junit.xml", here=True)
     assert old.outcomes == {"failed": 1, "passed": 1}
     assert (old.junit.get("tests"), old.junit.get("failures"), old.junit.get("errors")) == ("2", "1", "0")
     assert old.statuses == {"test_leaks": "leak"}
@@ -531,13 +537,13 @@ def test_what_a_fixture_leaves_open_is_charged_to_the_last_test_of_its_scope(
             "test_outside": "def test_five(): pass",
         }
     )
-    leaky = run()
+    leaky = run(here=True)
     assert leaky.outcomes == {"failed": 1, "passed": 4}
     leaky.result.stdout.fnmatch_lines([f"FAILED {charged} - *unclosed-session at pkg/conftest.py:6"])
     [finding] = leaky.findings
     assert (finding["nodeid"], finding["scope"], finding["status"]) == (charged, scope, "leak")
     pytester.makepyfile(**{"pkg/conftest": FIXTURE.format(scope=scope, teardown="session.close()")})
-    assert run().findings == []
+    assert run(here=True).findings == []
 
 
 # --- runs that end otherwise ------------------------------------------------------------------------------
@@ -572,7 +578,7 @@ def test_an_interrupted_test_is_not_accused_as_one_that_passed(pytester: pytest.
 def test_what_a_stopped_run_tears_down_at_its_end_is_found(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makeconftest(FIXTURE.format(scope="module", teardown=""))
     pytester.makepyfile(USES_FIXTURE.format(body="assert False"))
-    stopped = run("-x")
+    stopped = run("-x", here=True)
     assert stopped.outcomes == {"failed": 1}
     [finding] = stopped.findings
     assert (finding["kind"], finding["scope"]) == ("unclosed-session", "module")
@@ -609,7 +615,7 @@ def test_no_option_of_pytest_changes_the_verdict(
 
 def test_collect_only_runs_nothing(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=LEAKY + "\n    AT_IMPORT = requests.Session()\n")
-    collected = run("--collect-only", "-q")
+    collected = run("--collect-only", "-q", here=True)
     assert collected.status == pytest.ExitCode.OK
     assert collected.result.outlines[:3] == [f"test_it.py::test_{name}" for name in ("before", "leaks", "after")]
     assert "leak" not in [finding["status"] for finding in collected.findings]
@@ -618,17 +624,17 @@ def test_collect_only_runs_nothing(pytester: pytest.Pytester, run: RunTests) -> 
 def test_setup_only_judges_the_fixtures(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makeconftest(FIXTURE.format(scope="function", teardown=""))
     pytester.makepyfile(USES_FIXTURE.format(body="assert False"))
-    leaky = run("--setup-only")
+    leaky = run("--setup-only", here=True)
     assert leaky.status == pytest.ExitCode.TESTS_FAILED
     assert leaky.statuses == {"test_one": "leak"}
     pytester.makeconftest(FIXTURE.format(scope="function", teardown="session.close()"))
-    clean = run("--setup-only")
+    clean = run("--setup-only", here=True)
     assert (clean.status, clean.findings) == (pytest.ExitCode.OK, [])
 
 
 def test_a_broken_collection_is_reported_as_ever(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_broken="import requests\nSESSION = requests.Session()\n1 / 0")
-    broken = run()
+    broken = run(here=True)
     assert broken.status == pytest.ExitCode.INTERRUPTED
     assert broken.outcomes == {"errors": 1}
     assert "leak" not in [finding["status"] for finding in broken.findings]
@@ -656,7 +662,7 @@ def test_the_report_has_the_promised_keys(pytester: pytest.Pytester, run: RunTes
                 Client()
         """,
     )
-    first, second = run().findings
+    first, second = run(here=True).findings
     promised = {
         "kind": "unclosed-session",
         "nodeid": "test_it.py::test_b",
@@ -680,13 +686,13 @@ def test_the_report_has_the_promised_keys(pytester: pytest.Pytester, run: RunTes
 
 
 def test_paths_outside_the_root_directory_are_absolute(
-    pytester: pytest.Pytester, run: RunTests, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester, run: RunTests, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     outside = tmp_path_factory.mktemp("outside")
-    monkeypatch.setenv("PYTHONPATH", str(outside))
     (outside / "elsewhere.py").write_text("import requests\ndef leak():\n    requests.Session()\n")
+    pytester.syspathinsert(outside)
     pytester.makepyfile("from elsewhere import leak\ndef test_it():\n    leak()\n")
-    [finding] = run().findings
+    [finding] = run(here=True).findings
     assert finding["path"] == str(outside / "elsewhere.py").replace(os.sep, "/")
 
 
@@ -694,7 +700,7 @@ def test_the_report_may_be_asked_for_twice_and_is_replaced(pytester: pytest.Pyte
     pytester.makepyfile(LEAKY)
     sub = pytester.mkdir("sub")
     (sub / "other.json").write_text("old")
-    leaky = run("--connleak-report=sub/other.json")
+    leaky = run("--connleak-report=sub/other.json", here=True)
     assert json.loads((sub / "other.json").read_text())["findings"] == leaky.findings
     assert [file.name for file in sub.iterdir()] == ["other.json"], "no temporary file is left"
     assert not list(Path(leaky.directory).glob(".connleak-*"))
@@ -715,5 +721,5 @@ def test_the_count_of_a_missing_timeout(pytester: pytest.Pytester, run: RunTests
                 session.get("http://example.test/", timeout=5)
     """
     )
-    [finding] = run().findings
+    [finding] = run(here=True).findings
     assert (finding["kind"], finding["line"], finding["count"]) == ("missing-timeout", 9, 3)

@@ -20,11 +20,14 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+from ..model import ResourceKind
+from ..origin import WRAPPER
 from ..recorder import Recorder as Probe
 
 __all__ = ["Call", "Installation", "Instrumentation", "Outcome", "Probe"]
@@ -64,6 +67,7 @@ class Observer:
     target: str
     function: Callable[..., Any]
     around: bool
+    ends: tuple[ResourceKind, ...] = ()
 
     @property
     def module(self) -> str:
@@ -86,17 +90,22 @@ class Instrumentation:
     distribution: str = ""
     observers: list[Observer] = field(default_factory=list)
 
-    def after(self, target: str) -> Callable[[After], After]:
-        """Tell the decorated function when ``target`` has returned (not when it raised)."""
-        return self._decorator(target, around=False)
+    def after(self, target: str, *, ends: tuple[ResourceKind, ...] = ()) -> Callable[[After], After]:
+        """Tell the decorated function when ``target`` has returned (not when it raised).
+
+        Args:
+            target: ``module:Class.method``.
+            ends: the kinds of resource that are closed by this; where it cannot be seen, nobody is accused.
+        """
+        return self._decorator(target, around=False, ends=ends)
 
     def around(self, target: str) -> Callable[[Around], Around]:
         """Run the decorated generator up to its ``yield`` before ``target``, and on with the outcome after it."""
         return self._decorator(target, around=True)
 
-    def _decorator(self, target: str, *, around: bool) -> Callable[[Any], Any]:
+    def _decorator(self, target: str, *, around: bool, ends: tuple[ResourceKind, ...] = ()) -> Callable[[Any], Any]:
         def decorate(function: Any) -> Any:
-            self.observers.append(Observer(self.name, target, function, around))
+            self.observers.append(Observer(self.name, target, function, around, ends))
             return function
 
         return decorate
@@ -131,6 +140,7 @@ class Installation:
     Attributes:
         versions: the patched libraries and their versions ("" where they say none).
         faults: what could not be watched, and why, by observer.
+        blind: the kinds of resource of which it cannot be seen any more whether they were closed.
     """
 
     _active: list[Installation] = []  # noqa: RUF012  # shared on purpose: the stack of the process
@@ -138,6 +148,7 @@ class Installation:
     def __init__(self, instrumentations: Sequence[Instrumentation], probe: Probe) -> None:
         self.versions: dict[str, str] = {}
         self.faults: dict[str, str] = {}
+        self.blind: set[ResourceKind] = set()
         self._probe = probe
         self._lock = threading.RLock()
         self._patches: list[_Patch] = []
@@ -218,7 +229,12 @@ class Installation:
             self._end(observer, observation, Outcome(result, None))
             return result
 
-        return told_around if observer.around else told_after
+        wrapper: Any = told_around if observer.around else told_after
+        wrapper.__code__ = wrapper.__code__.replace(co_filename=WRAPPER)
+        with suppress(TypeError, ValueError):  # some methods written in C have no signature
+            # For inspect.getfullargspec(), which does not follow __wrapped__.
+            wrapper.__signature__ = inspect.signature(original)
+        return cast("Callable[..., Any]", wrapper)
 
     def _tell(self, observer: Observer, call: Call) -> None:
         if observer not in self._disabled:
@@ -249,6 +265,7 @@ class Installation:
 
     def _fault(self, observer: Observer, error: Exception) -> None:
         self._disabled.add(observer)
+        self.blind.update(observer.ends)
         self.faults.setdefault(str(observer), f"{type(error).__name__}: {error}")
 
 

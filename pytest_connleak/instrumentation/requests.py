@@ -43,7 +43,7 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     probe.end(request, outcome.error)
 
 
-@instrumentation.after("requests.sessions:Session.close")
+@instrumentation.after("requests.sessions:Session.close", ends=("session",))
 def session_closed(probe: Probe, call: Call) -> None:
     session = call.instance
     probe.adopted(session, _managers(session))

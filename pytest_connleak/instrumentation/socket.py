@@ -46,12 +46,12 @@ def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         _connected(probe, call.instance, active=True)
 
 
-@instrumentation.after("socket:socket._real_close")
+@instrumentation.after("socket:socket._real_close", ends=("socket",))
 def closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.after("socket:socket.detach")
+@instrumentation.after("socket:socket.detach", ends=("socket",))
 def detached(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 

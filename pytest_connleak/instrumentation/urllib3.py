@@ -27,7 +27,7 @@ def manager_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "pool", "urllib3")
 
 
-@instrumentation.after("urllib3.poolmanager:PoolManager.clear")
+@instrumentation.after("urllib3.poolmanager:PoolManager.clear", ends=("session", "pool"))
 def manager_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
@@ -42,7 +42,7 @@ def pool_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "pool", "urllib3")
 
 
-@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.close")
+@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.close", ends=("pool",))
 def pool_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
@@ -103,12 +103,12 @@ def connection_of(response: object) -> Any:
     return getattr(response, "_connection", None)
 
 
-@instrumentation.after("urllib3.response:HTTPResponse.release_conn")
+@instrumentation.after("urllib3.response:HTTPResponse.release_conn", ends=("response",))
 def response_released(probe: Probe, call: Call) -> None:
     probe.released(call.instance)
 
 
-@instrumentation.after("urllib3.response:HTTPResponse.close")
+@instrumentation.after("urllib3.response:HTTPResponse.close", ends=("response",))
 def response_closed(probe: Probe, call: Call) -> None:
     # io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it.
     if not getattr(call.instance, "_finalizing", False):
