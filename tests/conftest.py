@@ -82,6 +82,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> RunTests:
     """Run the files that ``pytester`` made, in a process of its own unless it is said otherwise."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a run with all that is installed takes a second
     monkeypatch.setenv("COLUMNS", "200")  # or pytest cuts the lines of its short summary
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # that this run may be a worker is not theirs to know
 
     def run_tests(
         *arguments: str, plugins: Iterable[str] = ("connleak",), report: bool = True, here: bool = False

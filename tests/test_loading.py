@@ -233,6 +233,11 @@ WITNESS = """
             self.during = changes(BEFORE, snapshot())
 
 
+    class Reloader:
+        def pytest_runtest_call(self):
+            importlib.reload(sys.modules["requests.sessions"])
+
+
     class Broken:
         def pytest_collection_finish(self):
             raise RuntimeError("a broken plugin")
@@ -259,6 +264,8 @@ WITNESS = """
             plugins.append(Broken())
         if case == "a patch that stays":
             plugins.append(Patcher())
+        if case == "reload":
+            plugins.append(Reloader())
         status = pytest.main(["-pconnleak", "-pno:cacheprovider", *arguments], plugins)
         after = changes(BEFORE, snapshot())
         results[case] = {"status": int(status), "during": list(witness.during), "after": after}
@@ -266,6 +273,11 @@ WITNESS = """
             with OWNERS["requests.sessions:Session"]() as session:
                 results[case]["name"] = type(session).close.__name__
             OWNERS["requests.sessions:Session"].close = BEFORE[0]["requests.sessions:Session"]["close"]
+        if case == "reload":
+            module = sys.modules["requests.sessions"]
+            assert module.Session is not OWNERS["requests.sessions:Session"]
+            methods = {**vars(module.Session), **vars(module.__spec__.loader)}
+            results[case]["left"] = [n for n, m in methods.items() if n == "exec_module" or hasattr(m, "__wrapped__")]
     with open("results.json", "w") as file:
         json.dump(results, file)
 """
@@ -287,6 +299,7 @@ CASES: dict[str, list[str]] = {
     "help": ["--help"],
     "nothing there": ["empty"],
     "a patch that stays": ["clean"],
+    "reload": ["clean"],
 }
 
 FILES = {
@@ -371,3 +384,8 @@ def test_a_patch_of_somebody_else_on_top_stays(witnessed: dict[str, dict[str, An
     case = witnessed["a patch that stays"]
     assert case["after"] == ["requests.sessions:Session.close"]
     assert case["name"] == "close"
+
+
+def test_a_reloaded_module_is_put_back_too(witnessed: dict[str, dict[str, Any]]) -> None:
+    assert witnessed["reload"]["after"] == [], "the class from before"
+    assert witnessed["reload"]["left"] == [], "the class from after"

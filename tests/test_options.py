@@ -56,17 +56,17 @@ def ini(*lines: str) -> str:
 
 
 def test_help_lists_every_option(run: RunTests) -> None:
-    text = run("--help").output
+    text = run("--help", here=True).output
     for option in ("--connleak=MODE", "--connleak-report=PATH"):
         assert f"  {option}" in text
     for name in INI_OPTIONS:
         assert f"\n  {name} (" in text
-    absent = run("--help", plugins=(), report=False).output
+    absent = run("--help", plugins=(), report=False, here=True).output
     assert "connleak" not in absent
 
 
 def test_markers_lists_the_marker(run: RunTests) -> None:
-    shown = run("--markers").result.stdout
+    shown = run("--markers", here=True).result.stdout
     shown.fnmatch_lines(["@pytest.mark.connleak(*mode*ignore*reason*"])
 
 
@@ -630,7 +630,7 @@ def test_library(library: str, status: str, failed: int, pytester: pytest.Pytest
             """,
         }
     )
-    ran = run()
+    ran = run(here=True)
     assert ran.statuses == {"test_habit": status, "test_own": "leak"}
     assert ran.outcomes["failed"] == 1 + failed
     assert ("https://docs.sentry.io/" in ran.output) is (library == "list"), "the reason has its link"

@@ -282,7 +282,7 @@ def test_reruns_with_everything_that_is_installed(
 
 def test_reruns_under_xdist(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(RERUN)
-    rerun = run("--reruns=2", "-n1", plugins=("connleak", "rerunfailures", "xdist"))
+    rerun = run("--reruns=2", "-n1", plugins=("xdist", "rerunfailures", "connleak"))
     assert rerun.outcomes == {"passed": 2, "rerun": 1}
     assert "leak" not in rerun.statuses.values()
 
