@@ -707,6 +707,58 @@ def test_the_end_of_a_request_that_was_not_seen_hides_no_other(pytester: pytest.
     assert ran.statuses.get("test_pool_without_timeout") == "leak"
 
 
+@pytest.mark.parametrize("target", ["pytest_connleak.formats.json.render", "pytest_connleak.formats.terminal.summary"])
+def test_an_output_that_fails_is_named_and_the_run_goes_on(
+    target: str, pytester: pytest.Pytester, run: RunTests
+) -> None:
+    pytester.makepyfile(test_it=SUITE)
+    pytester.makeconftest(f"""
+        import pytest
+
+        def broken(*args, **kwargs):
+            raise LookupError("it is broken")
+
+        def pytest_collection_finish():
+            pytest.MonkeyPatch().setattr({target!r}, broken)
+    """)
+    ran = run()
+    assert ran.status == pytest.ExitCode.TESTS_FAILED
+    assert ran.outcomes == {"failed": 3, "passed": 2}
+    assert "it is broken" in ran.output
+    assert "Traceback" not in ran.output
+    if "json" in target:
+        assert ran.section[-1] == "connleak: 3 unclosed-pool, 1 unclosed-session"
+    else:
+        assert len(ran.findings) == 4
+
+
+def test_a_recursion_without_end_switches_nothing_off(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile("""
+        import pytest
+        import requests
+        import urllib3
+
+        def recurse():
+            with requests.Session(), urllib3.PoolManager():
+                recurse()
+
+        def test_recursion():
+            with pytest.raises(RecursionError):
+                recurse()
+
+        def test_leaks():
+            urllib3.PoolManager()
+            requests.Session()
+    """)
+    ran = run()
+    assert [(f["function"], f["kind"]) for f in ran.findings if f["status"] == "leak"] == [
+        ("test_leaks", "unclosed-pool"),
+        ("test_leaks", "unclosed-session"),
+    ]
+    assert ran.outcomes == {"failed": 1, "passed": 1}
+    assert "switched off" not in ran.output
+
+
 def test_a_call_that_sent_nothing_is_no_request(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile("""
         import pytest

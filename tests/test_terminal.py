@@ -273,6 +273,27 @@ def test_names_that_cannot_be_encoded(arguments: tuple[str, ...], pytester: pyte
     assert "INTERNALERROR" not in ran.output
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("\\x1b[31m\\u202e", ()), ("\\ud800", ()), ("\\ud800", ("-n1",))], ids=str
+)
+def test_hostile_names_in_a_warning(
+    name: str, arguments: tuple[str, ...], pytester: pytest.Pytester, run: RunTests
+) -> None:
+    pytester.makepyfile(f"""
+        import requests
+
+        def test_it():
+            own = type("Own", (requests.Session,), {{}})
+            own.__qualname__ = "Own{name}"
+            own()
+    """)
+    ran = run("--connleak=warn", *arguments, plugins=("xdist", "connleak"))
+    assert ran.outcomes == {"passed": 1, "warnings": 1}
+    [warning] = [line for line in ran.result.outlines if "PytestConnectionLeakWarning" in line]
+    assert f"Own{name}" in warning
+    assert not HOSTILE.search(warning)
+
+
 @pytest.mark.parametrize("arguments", [(), ("-n1",)], ids=str)
 def test_an_error_of_the_plugin_cannot_hurt_the_terminal(
     arguments: tuple[str, ...], pytester: pytest.Pytester, run: RunTests
