@@ -305,20 +305,3 @@ class _Finder:
             loader.exec_module = exec_module
         except AttributeError:  # a loader without a __dict__: the module is patched at the next start
             return
-
-
-def targets(instrumentations: Iterable[Instrumentation]) -> dict[str, list[str]]:
-    """The targets by library, for the test that checks that each exists."""
-    return {i.name: [o.target for o in i.observers] for i in instrumentations}
-
-
-def missing(target: str) -> bool:
-    """Whether ``module:Class.method`` does not exist in what is installed (it is imported here)."""
-    module, _, path = target.partition(":")
-    try:
-        owner: Any = __import__(module, fromlist=["_"])
-        for part in path.split("."):
-            owner = inspect.getattr_static(owner, part)
-    except (ImportError, AttributeError):
-        return True
-    return False
