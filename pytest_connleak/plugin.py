@@ -236,7 +236,7 @@ class Plugin:
                 place = finding.origin.place or _definition(item)
                 try:
                     warnings.warn_explicit(
-                        PytestConnectionLeakWarning(f"{finding.kind}: {finding.message}"),
+                        PytestConnectionLeakWarning(safe(f"{finding.kind}: {finding.message}")),
                         None,
                         place.path,
                         place.line,
@@ -289,8 +289,8 @@ class Plugin:
         for path in self.settings.reports:
             try:
                 formats.discover()[os.path.splitext(path)[1]].write(self.report, path)
-            except OSError as error:
-                self.report.faults[safe(f"report {path}")] = safe(str(error))
+            except Exception as error:  # a full disk, or a mistake in a format: the run goes on
+                self.report.faults[safe(f"report {path}")] = safe(f"{type(error).__name__}: {error}")
 
     def _settle_rest(self, session: pytest.Session) -> list[Entry]:
         """What an interrupted run had not torn down before, and then the process itself."""
@@ -323,7 +323,11 @@ class Plugin:
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         if self._usage_error:
             terminalreporter.write_line(f"ERROR: {self._usage_error}", red=True)
-        rows = list(terminal.summary(self.report, verbose=self.config.get_verbosity() > 0))
+        try:
+            rows = list(terminal.summary(self.report, verbose=self.config.get_verbosity() > 0))
+        except Exception as error:
+            terminalreporter.write_line(f"connleak: the summary failed with {type(error).__name__}: {safe(str(error))}")
+            return
         if rows:
             terminalreporter.section("connection leaks")
         for row in rows:

@@ -193,7 +193,7 @@ WITNESS = """
     from pytest_connleak import instrumentation
     from pytest_connleak.instrumentation import interface
 
-    TARGETS = [t for targets in interface.targets(instrumentation.discover()).values() for t in targets]
+    TARGETS = [o.target for i in instrumentation.discover() for o in i.observers]
 
 
     def owners():

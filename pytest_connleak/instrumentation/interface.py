@@ -264,6 +264,8 @@ class Installation:
                 self._fault(observer, error)
 
     def _fault(self, observer: Observer, error: Exception) -> None:
+        if isinstance(error, RecursionError):
+            return  # the program has used up the stack: that says nothing about the observer
         self._disabled.add(observer)
         self.blind.update(observer.ends)
         self.faults.setdefault(str(observer), f"{type(error).__name__}: {error}")

@@ -40,6 +40,8 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     # Not before: an adapter makes the pools of its proxies when it needs them.
     probe.adopted(session, _managers(session))
+    if request is not None and not call.kwargs.get("stream", getattr(session, "stream", False)):
+        request.responses.clear()  # requests has read them, whatever a mock says of its connection
     probe.end(request, outcome.error)
 
 
