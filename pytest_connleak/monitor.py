@@ -21,6 +21,8 @@ NOTHING = Verdict()
 
 # Waiting begins with a thousandth of a second and doubles, up to this.
 LONGEST_PAUSE = 0.05
+# What closes in another thread mostly does so at once: so many seconds pass before anybody asks who holds it.
+MOMENT = 0.03
 # A site that used up its grace so often gets only a tenth of it: it will not close this time either.
 PATIENCE = 3
 
@@ -162,8 +164,10 @@ class Monitor:
         if self._alive(ending) or self._strangers_of(ending):
             gc.collect()
             self._drain()
-            self._wait(ending)
+            self._wait(ending, min(MOMENT, self.settings.grace))
         held = self._holders(ending, around)
+        if self._alive(ending) or self._strangers_of(ending):
+            self._wait(ending, self.settings.grace, patiently=True)
         table = self._table(ending)
         strangers = self._describe_strangers(ending, table)
         evidence = self._ledger.evidence(
@@ -202,25 +206,25 @@ class Monitor:
                 self.fault(f"rule {rule.kind}", error)
         return findings
 
-    def _wait(self, ending: Sequence[Owner]) -> None:
+    def _wait(self, ending: Sequence[Owner], seconds: float, *, patiently: bool = False) -> None:
         """Give other threads time to close what is still open; without other threads nothing can change."""
         if all(thread.ident in self._own_threads for thread in threading.enumerate()):
             return
         waited, pause = 0.0, 0.001
-        while True:
+        sites: set[tuple[str, int]] = set()
+        while waited < seconds:
             sites = {_site(f) for f in self._alive(ending)}
             strangers = self._strangers_of(ending)
-            if not sites and not strangers:
-                return
             tired = not strangers and all(self._unfulfilled.get(site, 0) >= PATIENCE for site in sites)
-            if waited >= self.settings.grace * (0.1 if tired else 1.0):
-                break
+            if not (sites or strangers) or (tired and waited >= 0.1 * seconds):
+                return
             time.sleep(pause)
             waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
             self._drain()
             self._look()
-        for site in sites:
-            self._unfulfilled[site] = self._unfulfilled.get(site, 0) + 1
+        if patiently:
+            for site in sites:
+                self._unfulfilled[site] = self._unfulfilled.get(site, 0) + 1
 
     def _drain(self) -> None:
         with self._lock:

@@ -291,6 +291,10 @@ class Plugin:
                 formats.discover()[os.path.splitext(path)[1]].write(self.report, path)
             except Exception as error:  # a full disk, or a mistake in a format: the run goes on
                 self.report.faults[safe(f"report {path}")] = safe(f"{type(error).__name__}: {error}")
+                if (
+                    session.exitstatus == pytest.ExitCode.OK
+                ):  # who waits for the report must not take it for a clean one
+                    session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _settle_rest(self, session: pytest.Session) -> list[Entry]:
         """What an interrupted run had not torn down before, and then the process itself."""
@@ -335,7 +339,7 @@ class Plugin:
                 terminalreporter.write(text, **_MARKUP[style])
             terminalreporter.line("")
         if self.report.entries:
-            failing = any(e.status == "leak" for e in self.report.entries)
+            failing = any(e.status == "leak" and e.level == "fail" for e in self.report.entries)
             terminalreporter.write_line(terminal.counts(self.report), red=failing, bold=failing)
 
     def _is_whole_run(self, session: pytest.Session) -> bool:

@@ -12,7 +12,7 @@ from . import origin
 from .model import Finding, Frame
 
 # What a terminal might obey, and what cannot be encoded (a lone surrogate is how Python keeps a byte that is no UTF-8).
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Entry:
             stack=_lines(finding.origin.stack, root),
             library_stack=_lines(finding.origin.inner, root),
             source=safe(origin.source_line(place)) if place else "",
-            help=safe(finding.help),
+            help="\n".join(map(safe, finding.help.split("\n"))),
             reason=finding.reason and safe(finding.reason),
         )
 
@@ -138,5 +138,5 @@ def _lines(frames: Iterable[Frame], root: str) -> tuple[Line, ...]:
 
 
 def safe(text: str) -> str:
-    """Text with control characters, direction marks and lone surrogates escaped."""
+    """One line of text, with control characters, direction marks and lone surrogates escaped."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)

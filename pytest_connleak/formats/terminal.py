@@ -47,7 +47,7 @@ def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
         yield from block(entries)
         yield ()
     for part, error in report.faults.items():
-        yield (Text("connleak was switched off in part: ", "error"), Text(f"{part} failed with {error}"))
+        yield (Text("connleak could not do all of its work: ", "error"), Text(f"{part} failed with {error}"))
     for ignore in report.unused_ignores:
         yield (Text("ignore without use: ", "note"), Text(ignore))
 
