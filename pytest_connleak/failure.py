@@ -2,17 +2,18 @@
 
 A leak is known only after the teardown, when the report of the call has long said "passed".  pytest itself
 then reports an error beside the pass: "1 passed, 1 error" for one test.  Here the report of a call that
-passed waits until the teardown is over, and becomes a failure if the test leaked.  So the test counts once,
+passed waits until the test is over, and becomes a failure if the test leaked.  So the test counts once,
 for everything that reads reports: totals, JUnit XML, ``-x``, ``--lf``, ``--sw``, pytest-xdist and
 pytest-rerunfailures.  Nothing else waits: a test that fails is reported at once, as ever.
 
-Where the report cannot wait (another plugin runs the test and has logged it), and for skipped and expected
-failures, the leak is raised in the teardown and behaves as any teardown error.
+The verdict on a test that passed comes when pytest has let go of its fixtures' values, since those may close
+what they hold in a finalizer.  Where the report cannot wait (another plugin runs the test), and for skipped and
+expected failures, the verdict comes at the end of the teardown, and is raised there as any teardown error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -27,10 +28,13 @@ SECTION = "connection leaks (seen at teardown)"
 class OneFailure:
     """Lets the report of a passed call wait for the verdict on its test."""
 
-    def __init__(self) -> None:
+    def __init__(self, judge: Callable[[], None]) -> None:
+        self._judge = judge
         self._runs_tests = False
-        self._waiting: pytest.TestReport | None = None
+        self._calling = False
+        self._waiting: list[pytest.TestReport] = []
         self._call: pytest.TestReport | None = None
+        self._teardown: pytest.TestReport | None = None
         self._logged: pytest.TestReport | None = None
         self._findings: list[dict[str, Any]] = []
         self._section = ""
@@ -55,6 +59,8 @@ class OneFailure:
         self._runs_tests = True
         try:
             runtestprotocol(item, log=False, nextitem=nextitem)
+            if self.can_wait:
+                self._judge()
         finally:
             self._runs_tests = False
             self._log_waiting(item)
@@ -62,18 +68,26 @@ class OneFailure:
         return True
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        self._calling = True
+        try:
+            return (yield)
+        finally:
+            self._calling = False
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
+        if self._calling:
+            return report  # of a subtest, which logs it itself
         if report.when == "setup":
-            self.failed, self._call, self._findings, self._section = False, None, [], ""
+            self.failed, self._call, self._teardown, self._findings, self._section = False, None, None, [], ""
         self.failed = self.failed or report.failed
         if report.when == "call":
             self._call = report
         elif report.when == "teardown":
-            if self._findings:
-                setattr(report, ATTRIBUTE, self._findings)
-            if self._section:
-                report.sections.append((SECTION, self._section))
+            self._teardown = report
+            self._show()
         if self._runs_tests:
             self._log(item, report)
         return report
@@ -82,6 +96,11 @@ class OneFailure:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call":
             self._logged = report
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether the verdict can come after the test is over, since its report is held back."""
+        return self._runs_tests and not self.failed and self.can_amend
 
     @property
     def can_amend(self) -> bool:
@@ -99,17 +118,23 @@ class OneFailure:
         setattr(self._call, ATTRIBUTE, findings)
 
     def attach(self, findings: list[dict[str, Any]], text: str) -> None:
-        """Show the findings with the report of the teardown, which is to be made next."""
+        """Show the findings with the report of the teardown."""
         self._findings, self._section = findings, text
+        self._show()
+
+    def _show(self) -> None:
+        if self._teardown is not None and self._findings:
+            setattr(self._teardown, ATTRIBUTE, self._findings)
+            if self._section:
+                self._teardown.sections.append((SECTION, self._section))
 
     def _log(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.passed:
-            self._waiting = report
-            return
-        self._log_waiting(item)
-        item.ihook.pytest_runtest_logreport(report=report)
+        if self._waiting or (report.when == "call" and report.passed):
+            self._waiting.append(report)
+        else:
+            item.ihook.pytest_runtest_logreport(report=report)
 
     def _log_waiting(self, item: pytest.Item) -> None:
-        report, self._waiting = self._waiting, None
-        if report is not None:
+        reports, self._waiting = self._waiting, []
+        for report in reports:
             item.ihook.pytest_runtest_logreport(report=report)

@@ -118,7 +118,7 @@ class Ledger:
             self._forget(life)
 
     def _use(self, life: _Life, event: Sent) -> None:
-        life.requests += 1
+        life.requests += event.first
         life.in_use = True
         if life.state is State.CLOSED and life.judged:  # its scope is over: who opens it again answers for it
             self.move(life.opened.id, event.owner)
@@ -243,10 +243,10 @@ class Ledger:
         life.owner = owner
         self._by_owner.setdefault(owner, {})[number] = life
 
-    def is_open(self, number: int) -> bool:
-        """Whether a resource is neither released nor closed nor collected."""
+    def is_unclosed(self, number: int) -> bool:
+        """Whether a resource is open, or was dropped without being closed."""
         life = self._lives.get(number)
-        return life is not None and life.state is State.OPEN
+        return life is not None and life.state in (State.OPEN, State.COLLECTED)
 
     def sockets_of(self, owners: Iterable[Owner]) -> set[int]:
         """The sockets, among them those long closed, of what is open for these owners."""

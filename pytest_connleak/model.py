@@ -102,10 +102,14 @@ class Adopted(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A request went through a session or a pool: it is (again) open."""
+    """A request went through a session or a pool: it is (again) open.
+
+    ``first`` is false for what follows within the same call of the user: redirects, and the layers below.
+    """
 
     id: int
     owner: Owner
+    first: bool
 
 
 class Connected(NamedTuple):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,6 +31,10 @@ PATIENCE = 3
 
 # Of the objects that one line made for one test so many are searched for; the others are held like the last of them.
 MAX_SEARCHES = 3
+
+
+# Where these are, other code runs while this sleeps, without a thread of its own.
+_GREENLETS = frozenset({"gevent", "eventlet"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,8 @@ class Monitor:
         self._installation.start()
 
     def tests_begin(self) -> None:
-        """The threads that run now belong to pytest and its plugins: they close nothing of a test's."""
+        """What is there now belongs to the process, and the threads to pytest and its plugins: they close nothing."""
+        self._look()
         self._own_threads = {thread.ident for thread in threading.enumerate()}
 
     def stop(self) -> None:
@@ -162,7 +169,7 @@ class Monitor:
 
     def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
         if self._alive(ending) or self._strangers_of(ending):
-            gc.collect()
+            _collect()
             self._drain()
             self._wait(ending, min(MOMENT, self.settings.grace))
         held = self._holders(ending, around)
@@ -208,7 +215,8 @@ class Monitor:
 
     def _wait(self, ending: Sequence[Owner], seconds: float, *, patiently: bool = False) -> None:
         """Give other threads time to close what is still open; without other threads nothing can change."""
-        if all(thread.ident in self._own_threads for thread in threading.enumerate()):
+        threads = any(thread.ident not in self._own_threads for thread in threading.enumerate())
+        if not threads and not _GREENLETS.intersection(sys.modules):
             return
         waited, pause = 0.0, 0.001
         sites: set[tuple[str, int]] = set()
@@ -275,8 +283,8 @@ class Monitor:
             first = self._shared.get(site)
             # A client that a library made for the application may open another connection; that is its own business.
             grows = finding.kind != "unclosed-socket" or finding.origin.library is None
-            if self.settings.shared == "first" and grows and first is not None and self._ledger.is_open(first):
-                return  # the second that is alive of this site: the cache grows
+            if self.settings.shared == "first" and grows and first is not None and self._ledger.is_unclosed(first):
+                return  # a second one of this site: the cache grows, or the first was replaced and never closed
             self._shared[site] = number
             self._shared_numbers.add(number)
             self._held[number] = holder.name
@@ -351,6 +359,21 @@ class Monitor:
         return found
 
 
+def _collect() -> None:
+    """Collect garbage, and let nobody notice.
+
+    What dies here would have died at some other time.  Its warnings, and the errors of its finalizers, would be
+    charged by pytest to the next test, which has nothing to do with it.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
+
+
 def _charge(finding: Finding, nodeid: str) -> Finding:
     """Name the test in whose teardown the scope ended; what the process holds keeps the test that made it."""
     return finding if finding.owner.scope == "process" else replace(finding, nodeid=nodeid or finding.nodeid)
@@ -362,8 +385,17 @@ def _site(finding: Finding) -> tuple[str, int]:
 
 
 def _is_far_end(connection: Connection, table: Mapping[int, Connection]) -> bool:
-    """Whether the other end is in this process, too, and connected first (it has the lower descriptor)."""
+    """Whether a server of this process accepted it, or the other end connected first (it has the lower descriptor)."""
     return any(
-        other.local == connection.remote and other.remote == connection.local and (other.fd or 0) < (connection.fd or 0)
+        (other.status == "LISTEN" and other.fd != connection.fd and _port(other.local) == _port(connection.local))
+        or (
+            other.local == connection.remote
+            and other.remote == connection.local
+            and (other.fd or 0) < (connection.fd or 0)
+        )
         for other in table.values()
     )
+
+
+def _port(address: str) -> str:
+    return address.rpartition(":")[2]

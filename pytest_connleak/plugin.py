@@ -78,13 +78,14 @@ class Plugin:
         self.config = config
         self.monitor = monitor
         self.settings = settings
-        self.failure = OneFailure()
+        self.failure = OneFailure(self._judge_afterwards)
         self.report = Report()
         self.shards: dict[str, list[Entry]] = {}
         self._collected: Sequence[str] = ()
         self._live_fixtures: dict[FixtureDef[Any], Owner] = {}
         self._test_modules: set[str] = set()
         self._last_item: pytest.Item | None = None
+        self._ending: list[Node] = []
         self._used_ignores: set[str] = set()
         self._partial = False
         self._usage_error = ""
@@ -116,9 +117,6 @@ class Plugin:
             module.__name__ for node in nodes if (module := getattr(node, "module", None)) is not None
         )
 
-    def pytest_collection_finish(self) -> None:
-        self.monitor.tests_begin()
-
     def pytest_deselected(self) -> None:
         self._partial = True
 
@@ -130,6 +128,8 @@ class Plugin:
         if doctest is not None:
             first = (doctest.lineno or 0) + 1
             origin.register_doctest(doctest.name, str(item.path), [first + e.lineno for e in doctest.examples])
+        if self._last_item is None:
+            self.monitor.tests_begin()
         self._last_item = item
         with self.monitor.owned_by(_owner(item), item.nodeid):
             return (yield)
@@ -154,20 +154,31 @@ class Plugin:
             raised = False
             return result
         finally:
-            self._judge(item, nextitem, failed=raised or self.failure.failed)
-
-    def _judge(self, item: pytest.Item, nextitem: pytest.Item | None, *, failed: bool) -> None:
-        """Settle what ends with this test, and fail the test if it leaked and has not failed yet."""
-        error: str | None = None
-        try:
             following = set(nextitem.listchain()) if nextitem is not None else ()
-            verdict = self._settle([node for node in _chain(item) if node not in following], item)
-            if verdict.findings:
-                error = self._report(item, self._warn(verdict, item), failed=failed)
-        except Exception as fault:
-            self.monitor.fault("report", fault)
+            self._ending = [node for node in _chain(item) if node not in following]
+            if raised or not self.failure.can_wait:
+                self._judge_in_teardown(item, failed=raised or self.failure.failed)
+
+    def _judge_in_teardown(self, item: pytest.Item, *, failed: bool) -> None:
+        """Raise what cannot be put on the report of the call."""
+        error = self._judge(item, failed=failed)
         if error is not None:
             pytest.fail(error, pytrace=False)
+
+    def _judge_afterwards(self) -> None:
+        """The test is over, and its report waits for the verdict."""
+        assert self._last_item is not None
+        self._judge(self._last_item, failed=False)
+
+    def _judge(self, item: pytest.Item, *, failed: bool) -> str | None:
+        """Settle what ended with this test; return the error to raise where the report cannot be amended."""
+        try:
+            verdict = self._settle(self._ending, item)
+            if verdict.findings:
+                return self._report(item, self._warn(verdict, item), failed=failed)
+        except Exception as fault:
+            self.monitor.fault("report", fault)
+        return None
 
     def _report(self, item: pytest.Item, verdict: Verdict, *, failed: bool) -> str | None:
         """Put the findings on the test's report; return the error to raise where the report cannot be amended."""

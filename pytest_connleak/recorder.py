@@ -135,6 +135,7 @@ class Recorder:
         # The garbage collector clears weak references before it runs finalizers, and a finalizer may yet
         # close the object: until the next hand-over the numbers of the dead are kept by their address.
         self._dying: dict[int, int] = {}
+        self._borrowed: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
         self._submitters: weakref.WeakKeyDictionary[object, RawStack] = weakref.WeakKeyDictionary()
         self._class_names: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 
@@ -189,11 +190,11 @@ class Recorder:
             self._append(Adopted(parent, (number,)))
         return number
 
-    def sent(self, obj: object) -> None:
-        """A request goes through a known session or pool."""
+    def sent(self, obj: object, *, first: bool) -> None:
+        """A request goes through a known session or pool; ``first`` if this is what the user called."""
         number = self.find(obj)
         if number is not None:
-            self._append(Sent(number, self.owner))
+            self._append(Sent(number, self.owner, first))
 
     def connected(self, number: int, connection: Connection, *, active: bool) -> None:
         """A socket has these addresses."""
@@ -204,6 +205,12 @@ class Recorder:
         number = self.find(obj)
         if number is not None:
             self.events.append(Released(number))
+
+    def returned(self, connection: object) -> None:
+        """A connection is back in its pool, and so the response that had it is released."""
+        number = self._borrowed.pop(connection, None)
+        if number is not None:
+            self._append(Released(number))
 
     def closed(self, obj: object) -> None:
         """Somebody closed the object; often called from finalizers."""
@@ -337,6 +344,8 @@ class Recorder:
                 if connection is not None:
                     number = self.opened(response, "response", request.library, name=request.response_name)
                     socket = self.find(getattr(connection, "sock", None))
+                    if number is not None:
+                        self._borrowed[connection] = number
                     if number is not None and socket is not None:
                         self._append(Adopted(number, (socket,)))
         request.responses.clear()

@@ -52,7 +52,7 @@ PATHS_TO: dict[State, tuple[Event, ...]] = {
     State.CLOSED: (Closed(1),),
     State.COLLECTED: (Collected(1),),
 }
-EVENTS: tuple[Event, ...] = (Sent(1, TEST), Released(1), Closed(1), Collected(1))
+EVENTS: tuple[Event, ...] = (Sent(1, TEST, True), Released(1), Closed(1), Collected(1))
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda e: type(e).__name__)
@@ -78,7 +78,7 @@ class Model:
 
     def send(self, pool: int) -> list[Event]:
         self.closed, self.dirty[pool], self.shut[pool] = False, True, False
-        return [Sent(1, TEST), Sent(pool, TEST)]
+        return [Sent(1, TEST, True), Sent(pool, TEST, True)]
 
     def shut_pool(self, pool: int) -> list[Event]:
         self.dirty[pool], self.shut[pool] = False, True
@@ -159,9 +159,9 @@ def test_one_mistake_is_one_suspect() -> None:
 
 def test_a_request_through_a_pool_opens_its_manager_but_no_session() -> None:
     ledger = ledger_after(opened(1), opened(2, "pool"), Adopted(1, (2,)), opened(3, "pool"), Adopted(2, (3,)))
-    ledger.apply([Closed(2), Closed(1), Sent(3, TEST)])
+    ledger.apply([Closed(2), Closed(1), Sent(3, TEST, True)])
     assert open_numbers(ledger) == []
-    manager = ledger_after(opened(2, "pool"), opened(3, "pool"), Adopted(2, (3,)), Closed(2), Sent(3, TEST))
+    manager = ledger_after(opened(2, "pool"), opened(3, "pool"), Adopted(2, (3,)), Closed(2), Sent(3, TEST, True))
     assert open_numbers(manager) == [2]
 
 
@@ -214,14 +214,14 @@ def test_what_was_judged_is_not_judged_again() -> None:
     ledger = ledger_after(opened(1), opened(2), Collected(2))
     ledger.settled([TEST])
     assert open_numbers(ledger) == []
-    ledger.apply([Sent(1, LATER)])
+    ledger.apply([Sent(1, LATER, True)])
     assert open_numbers(ledger, TEST, LATER) == []
 
 
 def test_who_opens_a_closed_session_of_an_ended_scope_answers_for_it() -> None:
     ledger = ledger_after(opened(1), Closed(1))
     ledger.settled([TEST])
-    ledger.apply([Sent(1, LATER)])
+    ledger.apply([Sent(1, LATER, True)])
     assert open_numbers(ledger, TEST) == []
     assert open_numbers(ledger, LATER) == [1]
 

@@ -28,7 +28,6 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     session, prepared = call.instance, call.argument(0, "request")
     # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
     probe.opened(session, "session", "requests")
-    probe.sent(session)
     request = probe.begin(
         session,
         "requests",
@@ -37,6 +36,7 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         limits(call.kwargs.get("timeout")),
         response_name="requests.Response",
     )
+    probe.sent(session, first=request is not None)
     outcome = yield
     # Not before: an adapter makes the pools of its proxies when it needs them.
     probe.adopted(session, _managers(session))

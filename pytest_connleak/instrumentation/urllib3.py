@@ -54,10 +54,10 @@ def pool_closed(probe: Probe, call: Call) -> None:
 def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     manager = call.instance
     probe.opened(manager, "pool", "urllib3")
-    probe.sent(manager)
     timeout = call.kwargs.get("timeout", manager.connection_pool_kw.get("timeout", _UNSET))
     method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
     request = probe.begin(manager, "urllib3", method, url, limits(timeout), response_name=_RESPONSE)
+    probe.sent(manager, first=request is not None)
     outcome = yield
     probe.end(request, outcome.error)
 
@@ -66,8 +66,6 @@ def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     pool = call.instance
     number = probe.opened(pool, "pool", "urllib3")
-    if pool.pool is not None:  # a closed pool refuses the request
-        probe.sent(pool)
     timeout = call.argument(7, "timeout", _UNSET)
     effective = limits(timeout if is_given(timeout) else pool.timeout)
     request = probe.in_flight
@@ -77,6 +75,8 @@ def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         request = begun = probe.begin(
             pool, "urllib3", method, _url(pool, path), effective, layer=CONNECTION, response_name=_RESPONSE
         )
+    if pool.pool is not None:  # a closed pool refuses the request
+        probe.sent(pool, first=begun is not None)
     if request is None:
         yield
         return
@@ -106,6 +106,14 @@ def connection_of(response: object) -> Any:
 @instrumentation.after("urllib3.response:HTTPResponse.release_conn", ends=("response",))
 def response_released(probe: Probe, call: Call) -> None:
     probe.released(call.instance)
+
+
+# What vcrpy and others put in the place of a response does not always say that it is released; the pool knows.
+@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool._put_conn")
+def connection_returned(probe: Probe, call: Call) -> None:
+    connection = call.argument(0, "conn")
+    if connection is not None:
+        probe.returned(connection)
 
 
 @instrumentation.after("urllib3.response:HTTPResponse.close", ends=("response",))
