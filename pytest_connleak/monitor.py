@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -89,7 +90,8 @@ class Monitor:
         self._shared_numbers: set[int] = set()
         self._held: dict[int, str] = {}
         self._unfulfilled: dict[tuple[str, int], int] = {}
-        self._own_threads: set[int | None] = set()
+        # Not their idents, which are given again at once.
+        self._own_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._faults: dict[str, str] = {}
         self.used_ignores: set[str] = set()
 
@@ -110,7 +112,7 @@ class Monitor:
     def tests_begin(self) -> None:
         """What is there now belongs to the process, and the threads to pytest and its plugins: they close nothing."""
         self._look()
-        self._own_threads = {thread.ident for thread in threading.enumerate()}
+        self._own_threads = weakref.WeakSet(threading.enumerate())
 
     def stop(self) -> None:
         """Put everything back."""
@@ -215,7 +217,9 @@ class Monitor:
 
     def _wait(self, ending: Sequence[Owner], seconds: float, *, patiently: bool = False) -> None:
         """Give other threads time to close what is still open; without other threads nothing can change."""
-        threads = any(thread.ident not in self._own_threads for thread in threading.enumerate())
+        threads = any(thread not in self._own_threads for thread in threading.enumerate())
+        self._drain()  # only now: a thread that is gone has said all that it had to say
+        self._look()
         if not threads and not _GREENLETS.intersection(sys.modules):
             return
         waited, pause = 0.0, 0.001

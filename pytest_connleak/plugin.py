@@ -210,7 +210,8 @@ class Plugin:
         return Surroundings(
             fixtures={id(f): (f.argname, owner) for f, owner in alive.items()},
             test_modules=self._test_modules,
-            opaque=_OPAQUE,
+            # A fixture that is a method has the instance of the first test in its frame: it does not hold for it.
+            opaque=(*_OPAQUE, *filter(None, [getattr(item, "cls", None)])),
             definitions={_owner(item): _definition(item)} if item is not None else {},
             last_tests=self._last_tests(nodes, item),
             local=self._local(nodes),

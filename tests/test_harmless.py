@@ -130,12 +130,16 @@ def _raised(function, *args, **kwargs):
 # --- how it looks ---
 
 
+def _without_addresses(text):
+    return re.sub("0x[0-9a-f]+", "0x", text)
+
+
 def signatures():
-    return _each(lambda target: str(inspect.signature(target)))
+    return _each(lambda target: _without_addresses(str(inspect.signature(target))))
 
 
 def argument_specifications():
-    return _each(lambda target: repr(inspect.getfullargspec(target)))
+    return _each(lambda target: _without_addresses(repr(inspect.getfullargspec(target))))
 
 
 def names_and_documentation():

@@ -5,6 +5,8 @@ Here the monitor is used without pytest: what a test does is done, what is kept 
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -173,7 +175,11 @@ def test_pool_closed(monitor: Monitor, wire: Wire) -> None:
     assert verdict(monitor) == []
 
 
-@pytest.mark.parametrize("path", ["/hang-up", "/reset", "/cut/1000"])
+# Before urllib3 2 nobody looks whether the answer is complete.
+CUT = pytest.param("/cut/1000", marks=pytest.mark.skipif(urllib3.__version__ < "2", reason="urllib3 2 and newer"))
+
+
+@pytest.mark.parametrize("path", ["/hang-up", "/reset", CUT])
 def test_broken_answers_are_no_leak(monitor: Monitor, server: Server, path: str) -> None:
     before = server.counts()
     with requests.Session() as session, pytest.raises(requests.RequestException) as caught:
@@ -241,3 +247,60 @@ def test_large_answer_left_unread(monitor: Monitor, nginx: Callable[[float], Ser
         response.read(10)
     assert kinds(verdict(monitor)) == ["unclosed-response"]
     response.close()
+
+
+# --- time -----------------------------------------------------------------------------------------------
+
+
+def test_a_thread_that_closes_while_it_is_asked_who_holds(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread is gone when the grace would begin; what it did counts all the same."""
+    session, asked = requests.Session(), threading.Event()
+
+    def close_when_asked() -> None:
+        asked.wait(5)
+        session.close()
+
+    thread = threading.Thread(target=close_when_asked)
+    thread.start()
+    search = monitor._holders
+
+    def search_slowly(*arguments: Any) -> dict[int, str]:
+        held = search(*arguments)
+        asked.set()
+        thread.join()
+        return held
+
+    monkeypatch.setattr(monitor, "_holders", search_slowly)
+    assert verdict(monitor) == []
+
+
+def test_a_thread_that_closes_nothing_does_not_help(monitor: Monitor) -> None:
+    session, over = requests.Session(), threading.Event()
+    thread = threading.Thread(target=over.wait, args=(5,))
+    thread.start()
+    try:
+        assert kinds(verdict(monitor)) == ["unclosed-session"]
+    finally:
+        over.set()
+        thread.join()
+        session.close()
+
+
+def test_what_the_collector_frees_for_the_verdict_bothers_nobody(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed: list[object] = []
+    monkeypatch.setattr("sys.unraisablehook", noticed.append)
+
+    class Careless:
+        def __init__(self) -> None:
+            self.me = self
+            self.session = requests.Session()
+            self.socket = socket.socket()
+
+        def __del__(self) -> None:
+            raise LookupError
+
+    Careless()
+    assert sorted(kinds(verdict(monitor))) == ["unclosed-session", "unclosed-socket"]
+    assert noticed == []
