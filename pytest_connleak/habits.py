@@ -37,7 +37,7 @@ HABITS = (
         "unclosed-pool",
         "botocore.httpsession.URLLib3Session.*",
         "clients of boto3 share their connections for the life of the process; close() came late and is optional",
-        "https://github.com/boto/botocore/issues/1810",
+        "https://github.com/boto/boto3/issues/454",
     ),
     Habit(
         "unclosed-pool",
