@@ -5,7 +5,8 @@ The rules, which :data:`TRANSITIONS` puts into a form that a program can follow:
 * What is opened is OPEN until it is released (a response), closed, or garbage-collected.
 * Garbage-collected while open means COLLECTED: a leak, although its sockets are gone.
 * A request sent through a closed session or pool opens it again: urllib3 makes new connections.
-* A finalizer may close what the collector has already taken: then it was closed.
+* A finalizer may close what the collector has already taken: then it was closed.  But where that is the library's
+  own, which only cleans up after its users, it is ABANDONED: a leak like the other, whatever closes it later.
 * RELEASED and CLOSED resources that are collected are forgotten.
 * A session is closed when its ``close()`` ran and none of its pools was left holding anything, or when
   each of its pools was closed: the effect decides, not the name.
@@ -21,11 +22,13 @@ from dataclasses import dataclass, field
 
 from . import origin
 from .model import (
+    Abandoned,
     Adopted,
     Closed,
     Collected,
     Connected,
     Connection,
+    Disowned,
     Event,
     Evidence,
     Frame,
@@ -46,6 +49,8 @@ TRANSITIONS: Mapping[tuple[State, type[Event]], State] = {
     (State.RELEASED, Closed): State.CLOSED,
     (State.CLOSED, Sent): State.OPEN,
     (State.COLLECTED, Closed): State.CLOSED,
+    (State.OPEN, Abandoned): State.ABANDONED,
+    (State.COLLECTED, Abandoned): State.ABANDONED,
 }
 """``(state, event) -> state``; what is not listed leaves the state as it is."""
 
@@ -53,6 +58,11 @@ TRANSITIONS: Mapping[tuple[State, type[Event]], State] = {
 MAX_CONNECTIONS = 8
 # Local addresses from which this process connected, by which the far end of such a connection is known.
 MAX_LOCAL_ENDS = 4096
+
+
+_LifeEvent = Disowned | Sent | Connected | Released | Closed | Abandoned | Collected
+# In these states nobody has closed a resource.
+_UNCLOSED = frozenset({State.OPEN, State.COLLECTED, State.ABANDONED})
 
 
 @dataclass(slots=True)
@@ -100,9 +110,13 @@ class Ledger:
             elif event.id in self._lives:
                 self._live_on(self._lives[event.id], event)
 
-    def _live_on(self, life: _Life, event: Sent | Connected | Released | Closed | Collected) -> None:
+    def _live_on(self, life: _Life, event: _LifeEvent) -> None:
         if isinstance(event, Connected):
             self._connect(life, event)
+        elif isinstance(event, Disowned):
+            for parent in self._parents(life):
+                parent.children = tuple(number for number in parent.children if number != event.id)
+            life.parents.clear()
         elif isinstance(event, Sent):
             for used in (life, *self._pools_above(life)):
                 self._use(used, event)
@@ -114,7 +128,7 @@ class Ledger:
             life.state = TRANSITIONS.get((life.state, type(event)), life.state)
         if isinstance(event, Collected):
             life.collected = True
-        if life.collected and (life.state is not State.COLLECTED or life.judged or life.parents):
+        if life.collected and (life.state not in _UNCLOSED or life.judged or life.parents):
             self._forget(life)
 
     def _use(self, life: _Life, event: Sent) -> None:
@@ -246,7 +260,7 @@ class Ledger:
     def is_unclosed(self, number: int) -> bool:
         """Whether a resource is open, or was dropped without being closed."""
         life = self._lives.get(number)
-        return life is not None and life.state in (State.OPEN, State.COLLECTED)
+        return life is not None and life.state in _UNCLOSED
 
     def sockets_of(self, owners: Iterable[Owner]) -> set[int]:
         """The sockets, among them those long closed, of what is open for these owners."""
@@ -269,7 +283,7 @@ class Ledger:
         return (
             life
             for life in list(lives.values())
-            if life.state in (State.OPEN, State.COLLECTED) and not life.judged and not life.parents
+            if life.state in _UNCLOSED and not life.judged and not life.parents
         )
 
     def _tracked(

@@ -101,6 +101,12 @@ class Adopted(NamedTuple):
     children: tuple[int, ...]
 
 
+class Disowned(NamedTuple):
+    """Nothing answers for the resource any more, where something did."""
+
+    id: int
+
+
 class Sent(NamedTuple):
     """A request went through a session or a pool: it is (again) open.
 
@@ -132,6 +138,12 @@ class Closed(NamedTuple):
     id: int
 
 
+class Abandoned(NamedTuple):
+    """A library's finalizer closes the resource, since nobody did."""
+
+    id: int
+
+
 class Collected(NamedTuple):
     """The object was deallocated."""
 
@@ -151,7 +163,7 @@ class Unlimited(NamedTuple):
     nodeid: str
 
 
-Event = Opened | Adopted | Sent | Connected | Released | Closed | Collected | Unlimited
+Event = Opened | Adopted | Disowned | Sent | Connected | Released | Closed | Abandoned | Collected | Unlimited
 
 
 # --- evidence -----------------------------------------------------------------------------------------
@@ -164,6 +176,7 @@ class State(enum.Enum):
     RELEASED = "released"
     CLOSED = "closed"
     COLLECTED = "collected"
+    ABANDONED = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)

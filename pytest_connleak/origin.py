@@ -163,7 +163,7 @@ def resolve(raw: RawStack, owner_frame: Frame | None = None) -> Origin:
 
 
 def made_by_library(raw: RawStack, library: str) -> bool:
-    """Whether an installed library other than ``library`` itself made the object on the user's behalf.
+    """Whether an installed library other than the package ``library`` itself made the object on the user's behalf.
 
     What runs while a module is imported is the library's own, too: ``import urllib3`` makes a pool.
     """
@@ -171,7 +171,8 @@ def made_by_library(raw: RawStack, library: str) -> bool:
         kind = classify(code.co_filename)
         if kind == "user":
             return False
-        if kind == "library" and (module.partition(".")[0] != library or code.co_name == "<module>"):
+        own = f"{module}.".startswith(f"{library}.")
+        if kind == "library" and (not own or code.co_name == "<module>"):
             return True
     return False
 

@@ -15,17 +15,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from . import origin
 from .model import (
     PROCESS,
+    Abandoned,
     Adopted,
     Closed,
     Collected,
     Connected,
     Connection,
+    Disowned,
     Event,
     Limits,
     Opened,
@@ -59,10 +61,18 @@ class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic
     parent: int
 
 
+class Held(NamedTuple):
+    """The connection that a response holds: the library's object for it, and its socket as far as that is known."""
+
+    connection: object
+    socket: object
+
+
 class InFlight:
     """A request under way: one call of the user, with its redirects and retries.
 
-    ``layer`` is the lowest layer reached so far; the limits that count are those seen there.
+    ``layer`` is the lowest layer reached so far; the limits that count are those seen there.  ``pool`` is the
+    number of the pool at work: it answers for the sockets that are opened meanwhile.
     """
 
     __slots__ = (
@@ -73,6 +83,7 @@ class InFlight:
         "method",
         "name",
         "outer",
+        "over",
         "pool",
         "response_name",
         "responses",
@@ -91,9 +102,11 @@ class InFlight:
         self.layer = -1
         self.limits = Limits(True, True)
         self.pool: int | None = None
-        self.responses: list[tuple[object, Callable[[object], Any]]] = []
+        self.responses: list[tuple[object, Callable[[object], Held | None]]] = []
         """The responses of this call, and how to get at the connection that one still holds."""
         self.delegated = False
+        self.over = False
+        """Tasks and callbacks that were made during a request keep its context, and may outlive it."""
 
     def reached(self, layer: int, limits: Limits) -> None:
         """Note the limits in effect at a layer."""
@@ -106,10 +119,15 @@ class InFlight:
 _in_flight: ContextVar[InFlight | None] = ContextVar("connleak_in_flight", default=None)
 
 
+# Where the task was made in whose context this code runs.
+_task_submitter: ContextVar[RawStack] = ContextVar("connleak_task_submitter", default=())
+
+
 class _Thread(threading.local):
     """What is known of a thread; no ContextVar, since asyncio.to_thread() runs in the context of its caller."""
 
     submitter: RawStack = ()
+    cleaning_up: int = 0
 
 
 _thread = _Thread()
@@ -183,6 +201,13 @@ class Recorder:
             ref.parent = number
             self._append(Adopted(number, (ref.id,)))
 
+    def disowned(self, child: object) -> None:
+        """Nothing answers for ``child`` any more but who has it."""
+        ref, number = self._live.get(id(child)), self.find(child)
+        if ref is not None and number is not None:
+            ref.parent = 0
+            self._append(Disowned(number))
+
     def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> int | None:
         """An object came to be while the resource ``parent`` was at work for a request, which answers for it."""
         number = self.opened(obj, kind, library)
@@ -203,13 +228,13 @@ class Recorder:
     def released(self, obj: object) -> None:
         """A response gave its connection back."""
         number = self.find(obj)
-        if number is not None:
+        if number is not None and not _thread.cleaning_up:
             self.events.append(Released(number))
 
     def returned(self, connection: object) -> None:
         """A connection is back in its pool, and so the response that had it is released."""
         number = self._borrowed.pop(connection, None)
-        if number is not None:
+        if number is not None and not _thread.cleaning_up:
             self._append(Released(number))
 
     def closed(self, obj: object) -> None:
@@ -218,7 +243,16 @@ class Recorder:
         if number is None:
             number = self._dying.get(id(obj))
         if number is not None:
-            self.events.append(Closed(number))
+            self.events.append(Abandoned(number) if _thread.cleaning_up else Closed(number))
+
+    @contextmanager
+    def cleaning_up(self) -> Iterator[None]:
+        """A library's own finalizer is at work: what it closes now, or sets about to close, nobody has closed."""
+        _thread.cleaning_up += 1
+        try:
+            yield
+        finally:
+            _thread.cleaning_up -= 1
 
     def find(self, obj: object) -> int | None:
         """The number of a live object."""
@@ -281,10 +315,19 @@ class Recorder:
         finally:
             _thread.submitter = ()
 
+    @contextmanager
+    def making_a_task(self) -> Iterator[None]:
+        """A task is made, here: it copies the context, and so finds out where that was."""
+        token = _task_submitter.set(self._stack())
+        try:
+            yield
+        finally:
+            _task_submitter.reset(token)
+
     def _stack(self, made: type | None = None) -> RawStack:
-        """The stack from here; in a thread that runs none of the user's code, on from where it was set to work."""
+        """The stack from here; where none of the user's code is on it, on from where this work was handed over."""
         stack = origin.capture(made)
-        submitter = _thread.submitter
+        submitter = _thread.submitter or _task_submitter.get()
         return stack if not submitter or origin.has_user_frame(stack) else (stack + submitter)[-origin.MAX_FRAMES :]
 
     # --- requests -------------------------------------------------------------------------------------
@@ -305,7 +348,7 @@ class Recorder:
         A call within a call is a request of its own only where the user's code made it: a hook that
         fetches a token is one, a redirect is none.
         """
-        outer = _in_flight.get()
+        outer = self.in_flight
         if outer is not None:
             if not origin.user_frame_below_plugin():
                 outer.reached(layer, limits)
@@ -320,7 +363,9 @@ class Recorder:
         """The call is over: judge its limits, and note the responses that still hold a connection."""
         if request is None:
             return
-        _in_flight.set(request.outer)
+        request.over = True
+        if _in_flight.get() is request:  # a coroutine that was dropped half-way ends in another context
+            _in_flight.set(request.outer)
         # A malformed URL, or arguments that do not fit: nothing was sent.
         refused = isinstance(error, (ValueError, TypeError, AttributeError)) and request.layer < CONNECTION
         handed_on = request.delegated and request.layer < CONNECTION
@@ -339,21 +384,29 @@ class Recorder:
                 )
             )
         if error is None:
-            for response, connection_of in request.responses:
-                connection = connection_of(response)
-                if connection is not None:
-                    number = self.opened(response, "response", request.library, name=request.response_name)
-                    socket = self.find(getattr(connection, "sock", None))
-                    if number is not None:
-                        self._borrowed[connection] = number
-                    if number is not None and socket is not None:
-                        self._append(Adopted(number, (socket,)))
+            for response, held_by in request.responses:
+                self._answered(request, response, held_by(response))
         request.responses.clear()
+
+    def _answered(self, request: InFlight, response: object, held: Held | None) -> None:
+        """A call returned a response: one that still holds its connection has to be closed."""
+        if held is None:
+            return
+        number = self.opened(response, "response", request.library, name=request.response_name)
+        if number is None:
+            return
+        if held.connection is not None:
+            self._borrowed[held.connection] = number
+        # asyncio's and trio's sockets have the one of the standard library in them.
+        socket = self.find(held.socket) or self.find(getattr(held.socket, "_sock", None))
+        if socket is not None:
+            self._append(Adopted(number, (socket,)))
 
     @property
     def in_flight(self) -> InFlight | None:
         """The request under way in this thread or task."""
-        return _in_flight.get()
+        request = _in_flight.get()
+        return None if request is None or request.over else request
 
 
 def public_url(url: str) -> str:

@@ -21,11 +21,8 @@ OBSERVERS = [observer for i in instrumentation.discover() for observer in i.obse
 
 @pytest.mark.parametrize("observer", OBSERVERS, ids=lambda observer: observer.target)
 def test_every_target_exists_in_the_installed_version(observer: Any) -> None:
-    module, _, path = observer.target.partition(":")
-    owner: Any = importlib.import_module(module)
-    for part in path.split("."):
-        owner = getattr(owner, part)
-    assert callable(owner)
+    owner, name = observer.find(importlib.import_module(observer.module))
+    assert callable(getattr(owner, name))
 
 
 @pytest.mark.parametrize("name", ["futures", "requests", "responses", "socket", "urllib3"])

@@ -36,6 +36,8 @@ __all__ = ["Call", "Installation", "Instrumentation", "Outcome", "Probe"]
 class Call(NamedTuple):
     """A call of a watched method, as an observer sees it."""
 
+    library: str
+    """The package that the method is of: the library, or the copy of it that another package brings along."""
     instance: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -61,13 +63,17 @@ Around = Callable[[Probe, Call], Generator[None, Outcome, None]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observer:
-    """A function to tell about the calls of ``target`` (``module:Class.method``)."""
+    """A function to tell about the calls of ``target`` (``module:Class.method``).
+
+    ``optional`` if not every supported version, or not every copy of the library, has the target.
+    """
 
     library: str
     target: str
     function: Callable[..., Any]
     around: bool
     ends: tuple[ResourceKind, ...] = ()
+    optional: bool = False
 
     @property
     def module(self) -> str:
@@ -75,6 +81,26 @@ class Observer:
 
     def __str__(self) -> str:
         return f"{self.library} ({self.target})"
+
+    def find(self, module: ModuleType) -> tuple[Any, str]:
+        """The class (or the module) that has the method, and the method's name.
+
+        Raises:
+            AttributeError: if there is none by any of the names.
+        """
+        *alternatives, last = self.target.partition(":")[2].split("|")
+        for path in alternatives:
+            with suppress(AttributeError):
+                return self._find(module, path)
+        return self._find(module, last)
+
+    @staticmethod
+    def _find(owner: Any, path: str) -> tuple[Any, str]:
+        *parents, name = path.split(".")
+        for part in parents:
+            owner = getattr(owner, part)
+        getattr(owner, name)
+        return owner, name
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +110,42 @@ class Instrumentation:
     Attributes:
         name: the library's import name.
         distribution: what it is called where it is installed from; empty for the standard library.
+        copies: packages with the same modules and classes: forks, and copies that others bring along
+            (``pip._vendor.requests``).  They are watched likewise, as far as they have the same methods.
     """
 
     name: str
     distribution: str = ""
+    copies: tuple[str, ...] = ()
     observers: list[Observer] = field(default_factory=list)
 
     def after(self, target: str, *, ends: tuple[ResourceKind, ...] = ()) -> Callable[[After], After]:
         """Tell the decorated function when ``target`` has returned (not when it raised).
 
         Args:
-            target: ``module:Class.method``.
+            target: ``module:Class.method``; where a name differs between versions, ``module:Class.new|Class.old``.
             ends: the kinds of resource that are closed by this; where it cannot be seen, nobody is accused.
         """
         return self._decorator(target, around=False, ends=ends)
 
-    def around(self, target: str) -> Callable[[Around], Around]:
-        """Run the decorated generator up to its ``yield`` before ``target``, and on with the outcome after it."""
-        return self._decorator(target, around=True)
+    def around(self, target: str, *, optional: bool = False) -> Callable[[Around], Around]:
+        """Run the decorated generator up to its ``yield`` before ``target``, and on with the outcome after it.
 
-    def _decorator(self, target: str, *, around: bool, ends: tuple[ResourceKind, ...] = ()) -> Callable[[Any], Any]:
+        Args:
+            target: ``module:Class.method``.
+            optional: whether some of the supported versions do not have it.
+        """
+        return self._decorator(target, around=True, optional=optional)
+
+    def _decorator(
+        self, target: str, *, around: bool, ends: tuple[ResourceKind, ...] = (), optional: bool = False
+    ) -> Callable[[Any], Any]:
         def decorate(function: Any) -> Any:
-            self.observers.append(Observer(self.name, target, function, around, ends))
+            self.observers.append(Observer(self.name, target, function, around, ends, optional))
+            if f"{target}.".replace(":", ".").startswith(f"{self.name}."):
+                for copy in self.copies:
+                    same = copy + target.removeprefix(self.name)
+                    self.observers.append(Observer(copy, same, function, around, ends, optional=True))
             return function
 
         return decorate
@@ -185,17 +225,17 @@ class Installation:
             for observer in self._by_module.get(module.__name__, ()):
                 try:
                     self._patch(module, observer)
-                except Exception as error:  # the library has changed: go on without this observer
+                except AttributeError as error:  # the library has changed: go on without this observer
+                    if not observer.optional:
+                        self._fault(observer, error)
+                except Exception as error:
                     self._fault(observer, error)
                 else:
                     top = sys.modules.get(observer.library)
                     self.versions[observer.library] = str(getattr(top, "__version__", ""))
 
     def _patch(self, module: ModuleType, observer: Observer) -> None:
-        owner: Any = module
-        *path, name = observer.target.partition(":")[2].split(".")
-        for part in path:
-            owner = getattr(owner, part)
+        owner, name = observer.find(module)
         original = getattr(owner, name)
         if original in (patch.wrapper for patch in self._patches):
             return  # a reference to what is patched already
@@ -205,22 +245,52 @@ class Installation:
         self._patches.append(_Patch(owner, name, wrapper, own))
 
     def _wrap(self, original: Callable[..., Any], observer: Observer) -> Callable[..., Any]:
+        asynchronous = inspect.iscoroutinefunction(original)
+        if observer.around:
+            wrapper = self._awaited_around(original, observer) if asynchronous else self._around(original, observer)
+        else:
+            wrapper = self._awaited_after(original, observer) if asynchronous else self._after(original, observer)
+        functools.update_wrapper(wrapper, original)
+        wrapper.__code__ = wrapper.__code__.replace(co_filename=WRAPPER)
+        with suppress(TypeError, ValueError):  # some methods written in C have no signature
+            # For inspect.getfullargspec(), which does not follow __wrapped__.
+            wrapper.__signature__ = inspect.signature(original)
+        return cast("Callable[..., Any]", wrapper)
+
+    # pytest leaves frames with the variable __tracebackhide__ out of its tracebacks.
+
+    def _after(self, original: Callable[..., Any], observer: Observer) -> Any:
         active = self._active
 
-        @functools.wraps(original)
         def told_after(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True  # pytest leaves this frame out of tracebacks
+            __tracebackhide__ = True
             result = original(*args, **kwargs)
             if active and active[-1] is self and args:
-                self._tell(observer, Call(args[0], args[1:], kwargs, result))
+                self._tell(observer, Call(observer.library, args[0], args[1:], kwargs, result))
             return result
 
-        @functools.wraps(original)
+        return told_after
+
+    def _awaited_after(self, original: Callable[..., Any], observer: Observer) -> Any:
+        active = self._active
+
+        async def told_after(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            result = await original(*args, **kwargs)
+            if active and active[-1] is self and args:
+                self._tell(observer, Call(observer.library, args[0], args[1:], kwargs, result))
+            return result
+
+        return told_after
+
+    def _around(self, original: Callable[..., Any], observer: Observer) -> Any:
+        active = self._active
+
         def told_around(*args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             if not (active and active[-1] is self and args):
                 return original(*args, **kwargs)
-            observation = self._begin(observer, Call(args[0], args[1:], kwargs))
+            observation = self._begin(observer, Call(observer.library, args[0], args[1:], kwargs))
             try:
                 result = original(*args, **kwargs)
             except BaseException as error:
@@ -229,12 +299,25 @@ class Installation:
             self._end(observer, observation, Outcome(result, None))
             return result
 
-        wrapper: Any = told_around if observer.around else told_after
-        wrapper.__code__ = wrapper.__code__.replace(co_filename=WRAPPER)
-        with suppress(TypeError, ValueError):  # some methods written in C have no signature
-            # For inspect.getfullargspec(), which does not follow __wrapped__.
-            wrapper.__signature__ = inspect.signature(original)
-        return cast("Callable[..., Any]", wrapper)
+        return told_around
+
+    def _awaited_around(self, original: Callable[..., Any], observer: Observer) -> Any:
+        active = self._active
+
+        async def told_around(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            if not (active and active[-1] is self and args):
+                return await original(*args, **kwargs)
+            observation = self._begin(observer, Call(observer.library, args[0], args[1:], kwargs))
+            try:
+                result = await original(*args, **kwargs)
+            except BaseException as error:
+                self._end(observer, observation, Outcome(None, error))
+                raise
+            self._end(observer, observation, Outcome(result, None))
+            return result
+
+        return told_around
 
     def _tell(self, observer: Observer, call: Call) -> None:
         if observer not in self._disabled:

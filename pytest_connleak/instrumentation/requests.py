@@ -1,5 +1,6 @@
 """requests 2.28 and later: sessions, and the timeout as it passes from the session to its adapter.
 
+Its copies and forks are described by the same words.
 Followed sources: ``requests/sessions.py`` and ``requests/adapters.py``.
 """
 
@@ -11,13 +12,15 @@ from ..recorder import ADAPTER
 from ..timeouts import limits
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("requests", "requests")
+instrumentation = Instrumentation(
+    "requests", "requests", copies=("pip._vendor.requests", "botocore.vendored.requests", "niquests")
+)
 
 
 @instrumentation.after("requests.sessions:Session.__init__")
 def session_opened(probe: Probe, call: Call) -> None:
     session = call.instance
-    probe.opened(session, "session", "requests")
+    probe.opened(session, "session", call.library)
     probe.adopted(session, _managers(session))
 
 
@@ -27,14 +30,14 @@ def session_opened(probe: Probe, call: Call) -> None:
 def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     session, prepared = call.instance, call.argument(0, "request")
     # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
-    probe.opened(session, "session", "requests")
+    probe.opened(session, "session", call.library)
     request = probe.begin(
         session,
-        "requests",
+        call.library,
         getattr(prepared, "method", None) or "",
         getattr(prepared, "url", None) or "",
         limits(call.kwargs.get("timeout")),
-        response_name="requests.Response",
+        response_name=f"{call.library}.Response",
     )
     probe.sent(session, first=request is not None)
     outcome = yield

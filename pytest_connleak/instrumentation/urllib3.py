@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from ..recorder import CONNECTION
+from ..recorder import CONNECTION, Held
 from ..timeouts import is_given, limits
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("urllib3", "urllib3")
+instrumentation = Instrumentation("urllib3", "urllib3", copies=("pip._vendor.urllib3", "urllib3_future"))
 
-_RESPONSE = "urllib3.HTTPResponse"
 _UNSET = object()
 
 
@@ -24,7 +23,7 @@ _UNSET = object()
 
 @instrumentation.after("urllib3.poolmanager:PoolManager.__init__")
 def manager_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "pool", "urllib3")
+    probe.opened(call.instance, "pool", call.library)
 
 
 @instrumentation.after("urllib3.poolmanager:PoolManager.clear", ends=("session", "pool"))
@@ -39,7 +38,7 @@ def pool_adopted(probe: Probe, call: Call) -> None:
 
 @instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.__init__")
 def pool_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "pool", "urllib3")
+    probe.opened(call.instance, "pool", call.library)
 
 
 @instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.close", ends=("pool",))
@@ -53,10 +52,10 @@ def pool_closed(probe: Probe, call: Call) -> None:
 @instrumentation.around("urllib3.poolmanager:PoolManager.urlopen")
 def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     manager = call.instance
-    probe.opened(manager, "pool", "urllib3")
+    probe.opened(manager, "pool", call.library)
     timeout = call.kwargs.get("timeout", manager.connection_pool_kw.get("timeout", _UNSET))
     method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
-    request = probe.begin(manager, "urllib3", method, url, limits(timeout), response_name=_RESPONSE)
+    request = probe.begin(manager, call.library, method, url, limits(timeout), response_name=_response_name(call))
     probe.sent(manager, first=request is not None)
     outcome = yield
     probe.end(request, outcome.error)
@@ -65,7 +64,7 @@ def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 @instrumentation.around("urllib3.connectionpool:HTTPConnectionPool.urlopen")
 def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     pool = call.instance
-    number = probe.opened(pool, "pool", "urllib3")
+    number = probe.opened(pool, "pool", call.library)
     timeout = call.argument(7, "timeout", _UNSET)
     effective = limits(timeout if is_given(timeout) else pool.timeout)
     request = probe.in_flight
@@ -73,7 +72,13 @@ def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     if request is None:
         method, path = call.argument(0, "method", ""), call.argument(1, "url", "")
         request = begun = probe.begin(
-            pool, "urllib3", method, _url(pool, path), effective, layer=CONNECTION, response_name=_RESPONSE
+            pool,
+            call.library,
+            method,
+            _url(pool, path),
+            effective,
+            layer=CONNECTION,
+            response_name=_response_name(call),
         )
     if pool.pool is not None:  # a closed pool refuses the request
         probe.sent(pool, first=begun is not None)
@@ -85,8 +90,12 @@ def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     request.pool = before
     if outcome.error is None:
-        request.responses.append((outcome.result, connection_of))
+        request.responses.append((outcome.result, _held))
     probe.end(begun, outcome.error)
+
+
+def _response_name(call: Call) -> str:
+    return f"{call.library}.HTTPResponse"
 
 
 def _url(pool: Any, path: str) -> str:
@@ -98,9 +107,10 @@ def _url(pool: Any, path: str) -> str:
 # --- responses ----------------------------------------------------------------------------------------
 
 
-def connection_of(response: object) -> Any:
+def _held(response: object) -> Held | None:
     """The connection that a response keeps from its pool, None once it gave it back."""
-    return getattr(response, "_connection", None)
+    connection = getattr(response, "_connection", None)
+    return None if connection is None else Held(connection, getattr(connection, "sock", None))
 
 
 @instrumentation.after("urllib3.response:HTTPResponse.release_conn", ends=("response",))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ..model import Evidence, Finding, State, Tracked
+from ..model import Evidence, Finding, Tracked
 from ..settings import Require, Settings
 
 Check = Callable[[Evidence, Settings], Iterator[Finding]]
@@ -81,7 +81,7 @@ def advice(tracked: Tracked, variable: str) -> str:
 
 def fate(tracked: Tracked) -> str:
     """What became of it, for the message."""
-    return "dropped without being closed" if tracked.state is State.COLLECTED else "still open"
+    return "still open" if tracked.alive else "dropped without being closed"
 
 
 def usage(tracked: Tracked) -> str:

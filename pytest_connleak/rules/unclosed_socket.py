@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import Evidence, Finding, State, Tracked
+from ..model import Evidence, Finding, Tracked
 from ..settings import Settings
 from .interface import Rule, fate
 
@@ -26,7 +26,7 @@ def _is_somebodys_mistake(socket: Tracked) -> bool:
     if "far-end" in socket.traits:  # the finding is at the near end, if there is one
         return False
     # What a server accepted and let go of went away by itself.
-    return not ("accepted" in socket.traits and socket.state is State.COLLECTED)
+    return not ("accepted" in socket.traits and not socket.alive)
 
 
 def _message(socket: Tracked) -> str:

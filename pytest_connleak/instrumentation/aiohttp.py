@@ -1,0 +1,137 @@
+"""aiohttp 3.9 and later: client sessions, their connectors, responses and WebSockets, timeouts.
+
+A WebSocket is a response that goes on: it is the ``ClientResponse`` of its upgrade which holds the connection, until
+``ClientWebSocketResponse.close()`` closes that.  Followed sources: ``aiohttp/client.py`` (``_request``: one call of
+the user, with its redirects), ``aiohttp/connector.py`` (``connect``: the timeout in effect), ``aiohttp/client_reqrep.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from enum import Enum
+from typing import Any
+
+from ..model import Limits
+from ..recorder import CONNECTION, Held
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("aiohttp", "aiohttp")
+
+
+# --- sessions and connectors --------------------------------------------------------------------------
+
+
+@instrumentation.after("aiohttp.connector:BaseConnector.__init__")
+def connector_opened(probe: Probe, call: Call) -> None:
+    probe.opened(call.instance, "pool", call.library)
+
+
+@instrumentation.after("aiohttp.connector:BaseConnector.close", ends=("session", "pool"))
+@instrumentation.after("aiohttp.connector:BaseConnector.__exit__", ends=("session", "pool"))
+def connector_closed(probe: Probe, call: Call) -> None:
+    """In its finalizer a connector closes its connections, too, but not by this."""
+    probe.closed(call.instance)
+
+
+@instrumentation.after("aiohttp.client:ClientSession.__init__")
+def session_opened(probe: Probe, call: Call) -> None:
+    probe.opened(call.instance, "session", call.library)
+    _adopt_connector(probe, call.instance)
+
+
+@instrumentation.after("aiohttp.client:ClientSession.close", ends=("session",))
+def session_closed(probe: Probe, call: Call) -> None:
+    probe.closed(call.instance)
+
+
+@instrumentation.around("aiohttp.client:ClientSession.detach")
+def session_detached(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    """The session is closed, and its connector goes on without it."""
+    connector = call.instance.connector
+    yield
+    probe.disowned(connector)
+    probe.closed(call.instance)
+
+
+def _adopt_connector(probe: Probe, session: Any) -> None:
+    if session.connector is not None and session.connector_owner:
+        probe.adopted(session, [session.connector])
+
+
+# --- requests -----------------------------------------------------------------------------------------
+
+
+@instrumentation.around("aiohttp.client:ClientSession._request")
+def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    session, method, url = call.instance, call.argument(0, "method", ""), call.argument(1, "str_or_url", "")
+    timeout = call.kwargs.get("timeout", session.timeout)
+    effective = _limits(session.timeout if isinstance(timeout, Enum) else timeout)  # their mark for "not given"
+    probe.opened(session, "session", call.library)
+    begun = probe.begin(session, call.library, method, url, effective, response_name=f"{call.library}.ClientResponse")
+    if not session.closed:  # a closed session refuses the request
+        probe.sent(session, first=begun is not None)
+        _adopt_connector(probe, session)
+    sending = probe.in_flight
+    outcome = yield
+    if sending is not None and outcome.error is None:
+        sending.responses.append((outcome.result, _held))
+    probe.end(begun, outcome.error)
+
+
+@instrumentation.around("aiohttp.client:ClientSession._ws_connect")
+def websocket_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    session, url = call.instance, call.argument(0, "url", "")
+    name = f"{call.library}.ClientWebSocketResponse"
+    begun = probe.begin(session, call.library, "GET", url, _limits(session.timeout), response_name=name)
+    outcome = yield
+    probe.end(begun, outcome.error)
+
+
+@instrumentation.around("aiohttp.connector:BaseConnector.connect")
+def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    connector, sending = call.instance, probe.in_flight
+    number = probe.opened(connector, "pool", call.library)
+    probe.sent(connector, first=sending is None)
+    if sending is None:
+        yield
+        return
+    sending.reached(CONNECTION, _limits(call.argument(2, "timeout")))
+    before, sending.pool = sending.pool, number
+    yield
+    sending.pool = before
+
+
+def _limits(timeout: Any) -> Limits:
+    """What a ``ClientTimeout``, or a number for its total, limits; 0 and None limit nothing."""
+    if not hasattr(timeout, "sock_read"):
+        return Limits(bool(timeout), bool(timeout))
+    connect = timeout.total or timeout.connect or timeout.sock_connect
+    return Limits(bool(connect), bool(timeout.total or timeout.sock_read))
+
+
+# --- responses ----------------------------------------------------------------------------------------
+
+
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse.close", ends=("response",))
+def response_closed(probe: Probe, call: Call) -> None:
+    probe.closed(call.instance)
+
+
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse.release", ends=("response",))
+def response_released(probe: Probe, call: Call) -> None:
+    probe.released(call.instance)
+
+
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse._response_eof", ends=("response",))
+def response_ended(probe: Probe, call: Call) -> None:
+    """All has arrived; but where the connection was upgraded, this only ends the answer's headers."""
+    if call.instance.closed:
+        probe.released(call.instance)
+
+
+def _held(response: Any) -> Held | None:
+    connection = response.connection
+    if response.closed or connection is None:
+        return None
+    transport = connection.transport
+    return Held(None, transport and transport.get_extra_info("socket"))

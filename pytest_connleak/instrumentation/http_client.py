@@ -1,0 +1,22 @@
+"""The standard library's ``http.client``, over which urllib.request and xmlrpc work: responses that were dropped.
+
+Connections are seen as their sockets.  Followed source: ``Lib/http/client.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("http.client")
+
+
+@instrumentation.around("http.client:HTTPResponse.close")
+def response_closed(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    """io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it."""
+    if getattr(call.instance, "_finalizing", False):
+        with probe.cleaning_up():
+            yield
+    else:
+        yield

@@ -1,0 +1,77 @@
+"""httpcore 0.17 and later: connection pools, streamed responses and the timeouts in effect, sync and async.
+
+What httpx sends over the network passes here.  Followed sources: ``httpcore/_sync/connection_pool.py`` and
+``_async/connection_pool.py`` (``handle_request``; the byte stream of a response, whose ``close()`` gives the
+connection, or the stream of an HTTP/2 connection, back).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from typing import Any
+
+from ..model import Limits
+from ..recorder import CONNECTION, Held
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("httpcore", "httpcore")
+
+
+@instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.__init__")
+@instrumentation.after("httpcore._async.connection_pool:AsyncConnectionPool.__init__")
+def pool_opened(probe: Probe, call: Call) -> None:
+    probe.opened(call.instance, "pool", call.library)
+
+
+@instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.close", ends=("session", "pool"))
+@instrumentation.after("httpcore._async.connection_pool:AsyncConnectionPool.aclose", ends=("session", "pool"))
+def pool_closed(probe: Probe, call: Call) -> None:
+    probe.closed(call.instance)
+
+
+@instrumentation.around("httpcore._sync.connection_pool:ConnectionPool.handle_request")
+@instrumentation.around("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request")
+def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    pool, request = call.instance, call.argument(0, "request")
+    number = probe.opened(pool, "pool", call.library)
+    timeout = request.extensions.get("timeout", {})
+    effective = Limits(timeout.get("connect") is not None, timeout.get("read") is not None)
+    sending, begun = probe.in_flight, None
+    if sending is None:
+        method, url = request.method.decode("ascii", "replace"), bytes(request.url).decode("ascii", "replace")
+        sending = begun = probe.begin(
+            pool, call.library, method, url, effective, layer=CONNECTION, response_name=f"{call.library}.Response"
+        )
+    probe.sent(pool, first=begun is not None)
+    if sending is None:
+        yield
+        return
+    sending.reached(CONNECTION, effective)
+    before, sending.pool = sending.pool, number
+    outcome = yield
+    sending.pool = before
+    if outcome.error is None:
+        response = outcome.result
+        held = partial(_held, network_stream=response.extensions.get("network_stream"))
+        sending.responses.append((response.stream, held))
+    probe.end(begun, outcome.error)
+
+
+# Before 1.0.4 the streams had the longer name.
+@instrumentation.after(
+    "httpcore._sync.connection_pool:PoolByteStream.close|ConnectionPoolByteStream.close", ends=("response",)
+)
+@instrumentation.after(
+    "httpcore._async.connection_pool:PoolByteStream.aclose|ConnectionPoolByteStream.aclose", ends=("response",)
+)
+def response_closed(probe: Probe, call: Call) -> None:
+    probe.closed(call.instance)
+
+
+def _held(stream: Any, network_stream: Any) -> Held | None:
+    """The connection that a response's stream keeps from its pool, as long as its request is in the pool's books."""
+    request = getattr(stream, "_pool_request", None) or stream._status
+    if request not in stream._pool._requests:
+        return None
+    return Held(None, network_stream and network_stream.get_extra_info("socket"))

@@ -1,0 +1,63 @@
+"""httpx 0.24 and later: clients, sync and async; their connections, responses and timeouts are httpcore's.
+
+Followed sources: ``httpx/_client.py`` (``send``: one call of the user, with its redirects and its authentication;
+``_send_single_request``: the timeout that is passed to the transport, mocked or not), ``httpx/_transports/default.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from ..model import Limits
+from ..recorder import ADAPTER
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("httpx", "httpx")
+
+_NOT_YET_KNOWN = Limits(True, True)
+
+
+@instrumentation.after("httpx._client:Client.__init__")
+@instrumentation.after("httpx._client:AsyncClient.__init__")
+def client_opened(probe: Probe, call: Call) -> None:
+    probe.opened(call.instance, "session", call.library)
+    probe.adopted(call.instance, _pools(call.instance))
+
+
+@instrumentation.after("httpx._client:Client.close", ends=("session",))
+@instrumentation.after("httpx._client:Client.__exit__", ends=("session",))
+@instrumentation.after("httpx._client:AsyncClient.aclose", ends=("session",))
+@instrumentation.after("httpx._client:AsyncClient.__aexit__", ends=("session",))
+def client_closed(probe: Probe, call: Call) -> None:
+    probe.adopted(call.instance, _pools(call.instance))
+    probe.closed(call.instance)
+
+
+@instrumentation.around("httpx._client:Client.send")
+@instrumentation.around("httpx._client:AsyncClient.send")
+def send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    client, request = call.instance, call.argument(0, "request")
+    probe.opened(client, "session", call.library)
+    method, url = getattr(request, "method", ""), getattr(request, "url", "")
+    begun = probe.begin(client, call.library, method, url, _NOT_YET_KNOWN, response_name=f"{call.library}.Response")
+    if not client.is_closed:  # a closed client refuses the request
+        probe.sent(client, first=begun is not None)
+    outcome = yield
+    probe.adopted(client, _pools(client))
+    probe.end(begun, outcome.error)
+
+
+@instrumentation.around("httpx._client:Client._send_single_request")
+@instrumentation.around("httpx._client:AsyncClient._send_single_request")
+def send_single_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    sending = probe.in_flight
+    if sending is not None:
+        timeout = call.argument(0, "request").extensions.get("timeout", {})
+        sending.reached(ADAPTER, Limits(timeout.get("connect") is not None, timeout.get("read") is not None))
+    yield
+
+
+def _pools(client: object) -> Iterator[object]:
+    """The connection pools of a client's transports, those of its proxies and mounts among them."""
+    transports = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
+    return (transport._pool for transport in transports if hasattr(transport, "_pool"))
