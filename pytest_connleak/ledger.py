@@ -281,9 +281,7 @@ class Ledger:
     def _suspects(self, owner: Owner) -> Iterator[_Life]:
         lives = self._by_owner.get(owner, {})
         return (
-            life
-            for life in list(lives.values())
-            if life.state in _UNCLOSED and not life.judged and not life.parents
+            life for life in list(lives.values()) if life.state in _UNCLOSED and not life.judged and not life.parents
         )
 
     def _tracked(
@@ -303,6 +301,7 @@ class Ledger:
             id=opened.id,
             kind=opened.kind,
             name=opened.name,
+            library=opened.library,
             origin=origin.resolve(opened.stack, definition),
             owner=life.owner,
             nodeid=opened.nodeid,
@@ -319,4 +318,6 @@ class Ledger:
     @staticmethod
     def _request(event: Unlimited, definitions: Mapping[Owner, Frame]) -> Request:
         place = origin.resolve(event.stack, definitions.get(event.owner))
-        return Request(event.name, event.method, event.url, event.limits, place, event.owner, event.nodeid)
+        return Request(
+            event.name, event.library, event.method, event.url, event.limits, place, event.owner, event.nodeid
+        )

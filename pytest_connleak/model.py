@@ -7,8 +7,8 @@ evidence into *findings*, triage turns findings into a *verdict*.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import CodeType
 from typing import Literal, NamedTuple
 
@@ -54,11 +54,29 @@ class Origin:
     """From ``place`` (first) out to the test."""
     inner: tuple[Frame, ...] = ()
     """The library's frames below ``place``, innermost first, where an installed library made the object."""
+    called: Frame | None = None
+    """The function outside of the user's code that ``place`` called, of a library or of the standard library."""
 
     @property
     def library(self) -> Frame | None:
         """The library's own line that the user's code called into, None if it made the object itself."""
         return self.inner[-1] if self.inner else None
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to write instead, as code, for what a library opens; each begins with ``with`` if that can be said so.
+
+    ``{name}`` is the class's name and ``{body}`` what a fixture would have there.
+    """
+
+    session: str = "with {name}(...) as session:\n    {body}"
+    pool: str = "with {name}(...) as pool:\n    {body}"
+    response: str = "with ... as response:\n    ..."
+    socket: str = "close the object that opened this connection"
+    timeout: str = "timeout=10"
+    aclose: str = "aclose"
+    """The method that closes what is closed with ``async with``."""
 
 
 class Limits(NamedTuple):
@@ -76,6 +94,10 @@ class Connection:
     remote: str
     status: str = "CLOSED"
     fd: int | None = None
+
+
+ASYNC = frozenset({"async"})
+"""The trait of what is closed with ``async with``."""
 
 
 # --- events -------------------------------------------------------------------------------------------
@@ -186,6 +208,7 @@ class Tracked:
     id: int
     kind: ResourceKind
     name: str
+    library: str
     origin: Origin
     owner: Owner
     nodeid: str
@@ -209,6 +232,7 @@ class Request:
     """A request that was sent without a limit."""
 
     name: str
+    library: str
     method: str
     url: str
     limits: Limits
@@ -223,10 +247,20 @@ class Evidence:
 
     resources: tuple[Tracked, ...] = ()
     requests: tuple[Request, ...] = ()
+    advice: Mapping[str, Advice] = field(default_factory=dict)
+    """What each library advises, by the name of its package or module."""
 
     def of(self, kind: ResourceKind) -> Iterator[Tracked]:
         """The resources of a kind, in the order in which they were made."""
         return (r for r in self.resources if r.kind == kind)
+
+    def advice_of(self, module: str) -> Advice:
+        """The advice of a package, a module, or the nearest one around it that has some."""
+        while module:
+            if module in self.advice:
+                return self.advice[module]
+            module = module.rpartition(".")[0]
+        return Advice()
 
 
 # --- findings -----------------------------------------------------------------------------------------

@@ -83,7 +83,9 @@ class Monitor:
         self._recorder = Recorder()
         self._ledger = Ledger()
         self._lock = threading.Lock()
-        self._installation = instrumentation.Installation(instrumentation.discover(), self._recorder)
+        libraries = instrumentation.discover()
+        self._installation = instrumentation.Installation(libraries, self._recorder)
+        self._advice = {module: advice for library in libraries for module, advice in library.advice.items()}
         self._known_sockets: set[int] = set()
         self._strangers: dict[int, _Stranger] = {}
         self._shared: dict[tuple[str, str, int], int] = {}
@@ -205,7 +207,8 @@ class Monitor:
     def _findings(self, evidence: Evidence) -> list[Finding]:
         """What the rules say; a rule that fails is switched off."""
         blind = self._installation.blind
-        evidence = replace(evidence, resources=tuple(r for r in evidence.resources if r.kind not in blind))
+        resources = tuple(r for r in evidence.resources if r.kind not in blind)
+        evidence = replace(evidence, resources=resources, advice=self._advice)
         findings: list[Finding] = []
         for rule in tuple(self._rules):
             try:
@@ -353,6 +356,7 @@ class Monitor:
                     id=-inode,
                     kind="socket",
                     name="socket",
+                    library="",
                     origin=Origin(None),
                     owner=stranger.owner,
                     nodeid=stranger.nodeid,

@@ -155,7 +155,8 @@ def resolve(raw: RawStack, owner_frame: Frame | None = None) -> Origin:
     if index is not None:
         # Outside of the user's outermost line there is only what runs the test.
         last = max(i for i, f in enumerate(frames) if f.user)
-        return Origin(frames[index], tuple(frames[index : last + 1][:MAX_SHOWN]), inner)
+        called = next((f for f in reversed(frames[:index]) if classify(f.path) != "synthetic"), None)
+        return Origin(frames[index], tuple(frames[index : last + 1][:MAX_SHOWN]), inner, called)
     # The file of the test may itself be installed: it is the user's all the same.
     own = next((f for f in inner if owner_frame is not None and f.path == owner_frame.path), None)
     place = own or owner_frame or next(iter((*inner, *frames)), None)

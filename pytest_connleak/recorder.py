@@ -87,17 +87,26 @@ class InFlight:
         "pool",
         "response_name",
         "responses",
+        "traits",
         "url",
     )
 
     def __init__(
-        self, name: str, library: str, response_name: str, method: str, url: str, outer: InFlight | None
+        self,
+        name: str,
+        library: str,
+        response_name: str,
+        method: str,
+        url: str,
+        traits: frozenset[str],
+        outer: InFlight | None,
     ) -> None:
         self.name = name
         self.library = library
         self.response_name = response_name
         self.method = method
         self.url = url
+        self.traits = traits
         self.outer = outer
         self.layer = -1
         self.limits = Limits(True, True)
@@ -342,6 +351,7 @@ class Recorder:
         *,
         layer: int = CLIENT,
         response_name: str = "",
+        traits: frozenset[str] = _NO_TRAITS,
     ) -> InFlight | None:
         """The user's call of a client begins; None if it is part of a call that is already under way.
 
@@ -354,7 +364,7 @@ class Recorder:
                 outer.reached(layer, limits)
                 return None
             outer.delegated = True
-        request = InFlight(self.name_of(type(client)), library, response_name, str(method), str(url), outer)
+        request = InFlight(self.name_of(type(client)), library, response_name, str(method), str(url), traits, outer)
         request.reached(layer, limits)
         _in_flight.set(request)
         return request
@@ -392,7 +402,7 @@ class Recorder:
         """A call returned a response: one that still holds its connection has to be closed."""
         if held is None:
             return
-        number = self.opened(response, "response", request.library, name=request.response_name)
+        number = self.opened(response, "response", request.library, name=request.response_name, traits=request.traits)
         if number is None:
             return
         if held.connection is not None:

@@ -30,7 +30,7 @@ RULES = {rule.kind: rule for rule in rules.discover()}
 
 
 def tracked(kind: ResourceKind, **values: object) -> Tracked:
-    base = Tracked(1, kind, f"some.{kind.title()}", ORIGIN, TEST, TEST.nodeid, State.OPEN)
+    base = Tracked(1, kind, f"some.{kind.title()}", "some", ORIGIN, TEST, TEST.nodeid, State.OPEN)
     return replace(base, **values)  # type: ignore[arg-type]  # the fields of Tracked
 
 
@@ -41,7 +41,9 @@ def findings(*resources: Tracked, requests: tuple[Request, ...] = (), require: R
 
 def request(limits: Limits, *, line: int = 7, owner: Owner = TEST) -> Request:
     place = replace(PLACE, line=line)
-    return Request("requests.Session", "GET", "http://x/", limits, Origin(place, (place,)), owner, owner.nodeid)
+    return Request(
+        "requests.Session", "requests", "GET", "http://x/", limits, Origin(place, (place,)), owner, owner.nodeid
+    )
 
 
 def test_the_kinds_are_those_of_the_contract() -> None:

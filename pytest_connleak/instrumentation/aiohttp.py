@@ -2,7 +2,8 @@
 
 A WebSocket is a response that goes on: it is the ``ClientResponse`` of its upgrade which holds the connection, until
 ``ClientWebSocketResponse.close()`` closes that.  Followed sources: ``aiohttp/client.py`` (``_request``: one call of
-the user, with its redirects), ``aiohttp/connector.py`` (``connect``: the timeout in effect), ``aiohttp/client_reqrep.py``.
+the user, with its redirects), ``aiohttp/connector.py`` (``connect``: the timeout in effect),
+``aiohttp/client_reqrep.py``.
 """
 
 from __future__ import annotations
@@ -11,11 +12,22 @@ from collections.abc import Generator
 from enum import Enum
 from typing import Any
 
-from ..model import Limits
+from ..model import ASYNC, Advice, Limits
 from ..recorder import CONNECTION, Held
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("aiohttp", "aiohttp")
+instrumentation = Instrumentation(
+    "aiohttp",
+    "aiohttp",
+    advice={
+        "aiohttp": Advice(
+            pool="with {name}(...) as connector:\n    {body}",
+            response="with session.get(url) as response:  # or session.ws_connect(url)\n    ...",
+            aclose="close",
+            timeout="timeout=aiohttp.ClientTimeout(total=10)",
+        )
+    },
+)
 
 
 # --- sessions and connectors --------------------------------------------------------------------------
@@ -23,7 +35,7 @@ instrumentation = Instrumentation("aiohttp", "aiohttp")
 
 @instrumentation.after("aiohttp.connector:BaseConnector.__init__")
 def connector_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "pool", call.library)
+    probe.opened(call.instance, "pool", call.library, traits=ASYNC)
 
 
 @instrumentation.after("aiohttp.connector:BaseConnector.close", ends=("session", "pool"))
@@ -35,7 +47,7 @@ def connector_closed(probe: Probe, call: Call) -> None:
 
 @instrumentation.after("aiohttp.client:ClientSession.__init__")
 def session_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "session", call.library)
+    probe.opened(call.instance, "session", call.library, traits=ASYNC)
     _adopt_connector(probe, call.instance)
 
 
@@ -66,8 +78,9 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     session, method, url = call.instance, call.argument(0, "method", ""), call.argument(1, "str_or_url", "")
     timeout = call.kwargs.get("timeout", session.timeout)
     effective = _limits(session.timeout if isinstance(timeout, Enum) else timeout)  # their mark for "not given"
-    probe.opened(session, "session", call.library)
-    begun = probe.begin(session, call.library, method, url, effective, response_name=f"{call.library}.ClientResponse")
+    probe.opened(session, "session", call.library, traits=ASYNC)
+    name = f"{call.library}.ClientResponse"
+    begun = probe.begin(session, call.library, method, url, effective, response_name=name, traits=ASYNC)
     if not session.closed:  # a closed session refuses the request
         probe.sent(session, first=begun is not None)
         _adopt_connector(probe, session)
@@ -82,7 +95,8 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 def websocket_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     session, url = call.instance, call.argument(0, "url", "")
     name = f"{call.library}.ClientWebSocketResponse"
-    begun = probe.begin(session, call.library, "GET", url, _limits(session.timeout), response_name=name)
+    effective = _limits(session.timeout)
+    begun = probe.begin(session, call.library, "GET", url, effective, response_name=name, traits=ASYNC)
     outcome = yield
     probe.end(begun, outcome.error)
 
@@ -90,7 +104,7 @@ def websocket_request(probe: Probe, call: Call) -> Generator[None, Outcome, None
 @instrumentation.around("aiohttp.connector:BaseConnector.connect")
 def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     connector, sending = call.instance, probe.in_flight
-    number = probe.opened(connector, "pool", call.library)
+    number = probe.opened(connector, "pool", call.library, traits=ASYNC)
     probe.sent(connector, first=sending is None)
     if sending is None:
         yield

@@ -10,9 +10,17 @@ from types import CodeType
 from typing import Any
 
 from .. import origin
+from ..model import Advice
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("asyncio")
+instrumentation = Instrumentation(
+    "asyncio",
+    advice={
+        "asyncio": Advice(socket="writer.close()  # or transport.close()\nawait writer.wait_closed()"),
+        "asyncio.streams.start_server": Advice(socket="async with server:\n    ..."),
+        "asyncio.base_events.BaseEventLoop.create_server": Advice(socket="async with server:\n    ..."),
+    },
+)
 
 
 @instrumentation.after("asyncio.selector_events:_SelectorTransport.close", ends=("socket",))

@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from ..model import Advice
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("http.client")
+instrumentation = Instrumentation(
+    "http.client",
+    advice={
+        "http.client": Advice(
+            socket="with contextlib.closing(http.client.HTTPSConnection(host, timeout=10)) as connection:\n    ..."
+        ),
+        "urllib.request": Advice(socket="with urllib.request.urlopen(url, timeout=10) as response:\n    ..."),
+        "xmlrpc.client": Advice(socket="with xmlrpc.client.ServerProxy(url) as proxy:\n    ..."),
+    },
+)
 
 
 @instrumentation.around("http.client:HTTPResponse.close")

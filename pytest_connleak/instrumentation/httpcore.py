@@ -11,17 +11,26 @@ from collections.abc import Generator
 from functools import partial
 from typing import Any
 
-from ..model import Limits
+from ..model import ASYNC, Advice, Limits
 from ..recorder import CONNECTION, Held
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("httpcore", "httpcore")
+instrumentation = Instrumentation(
+    "httpcore",
+    "httpcore",
+    advice={
+        "httpcore": Advice(
+            response='with pool.stream("GET", url) as response:\n    ...',
+            timeout='extensions={"timeout": {"connect": 10, "read": 10}}',
+        )
+    },
+)
 
 
 @instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.__init__")
 @instrumentation.after("httpcore._async.connection_pool:AsyncConnectionPool.__init__")
 def pool_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "pool", call.library)
+    probe.opened(call.instance, "pool", call.library, traits=_traits(call.instance))
 
 
 @instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.close", ends=("session", "pool"))
@@ -34,14 +43,21 @@ def pool_closed(probe: Probe, call: Call) -> None:
 @instrumentation.around("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request")
 def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     pool, request = call.instance, call.argument(0, "request")
-    number = probe.opened(pool, "pool", call.library)
+    number = probe.opened(pool, "pool", call.library, traits=_traits(pool))
     timeout = request.extensions.get("timeout", {})
     effective = Limits(timeout.get("connect") is not None, timeout.get("read") is not None)
     sending, begun = probe.in_flight, None
     if sending is None:
         method, url = request.method.decode("ascii", "replace"), bytes(request.url).decode("ascii", "replace")
         sending = begun = probe.begin(
-            pool, call.library, method, url, effective, layer=CONNECTION, response_name=f"{call.library}.Response"
+            pool,
+            call.library,
+            method,
+            url,
+            effective,
+            layer=CONNECTION,
+            response_name=f"{call.library}.Response",
+            traits=_traits(pool),
         )
     probe.sent(pool, first=begun is not None)
     if sending is None:
@@ -67,6 +83,10 @@ def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 )
 def response_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
+
+
+def _traits(pool: object) -> frozenset[str]:
+    return ASYNC if hasattr(pool, "aclose") else frozenset()
 
 
 def _held(stream: Any, network_stream: Any) -> Held | None:

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
-from ..model import Limits
+from ..model import ASYNC, Advice, Limits
 from ..recorder import ADAPTER
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("httpx", "httpx")
+instrumentation = Instrumentation(
+    "httpx",
+    "httpx",
+    advice={
+        "httpx": Advice(
+            session="with {name}(...) as client:\n    {body}",
+            response='with client.stream("GET", url) as response:\n    ...',
+            timeout="timeout=10  # or httpx.Timeout(10, read=60), in seconds",
+        )
+    },
+)
 
 _NOT_YET_KNOWN = Limits(True, True)
 
@@ -20,7 +30,7 @@ _NOT_YET_KNOWN = Limits(True, True)
 @instrumentation.after("httpx._client:Client.__init__")
 @instrumentation.after("httpx._client:AsyncClient.__init__")
 def client_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "session", call.library)
+    probe.opened(call.instance, "session", call.library, traits=_traits(call.instance))
     probe.adopted(call.instance, _pools(call.instance))
 
 
@@ -37,9 +47,10 @@ def client_closed(probe: Probe, call: Call) -> None:
 @instrumentation.around("httpx._client:AsyncClient.send")
 def send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     client, request = call.instance, call.argument(0, "request")
-    probe.opened(client, "session", call.library)
+    probe.opened(client, "session", call.library, traits=_traits(client))
     method, url = getattr(request, "method", ""), getattr(request, "url", "")
-    begun = probe.begin(client, call.library, method, url, _NOT_YET_KNOWN, response_name=f"{call.library}.Response")
+    name = f"{call.library}.Response"
+    begun = probe.begin(client, call.library, method, url, _NOT_YET_KNOWN, response_name=name, traits=_traits(client))
     if not client.is_closed:  # a closed client refuses the request
         probe.sent(client, first=begun is not None)
     outcome = yield
@@ -55,6 +66,10 @@ def send_single_request(probe: Probe, call: Call) -> Generator[None, Outcome, No
         timeout = call.argument(0, "request").extensions.get("timeout", {})
         sending.reached(ADAPTER, Limits(timeout.get("connect") is not None, timeout.get("read") is not None))
     yield
+
+
+def _traits(client: object) -> frozenset[str]:
+    return ASYNC if hasattr(client, "aclose") else frozenset()
 
 
 def _pools(client: object) -> Iterator[object]:

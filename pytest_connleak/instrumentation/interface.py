@@ -19,14 +19,14 @@ import functools
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
-from ..model import ResourceKind
+from ..model import Advice, ResourceKind
 from ..origin import WRAPPER
 from ..recorder import Recorder as Probe
 
@@ -112,11 +112,13 @@ class Instrumentation:
         distribution: what it is called where it is installed from; empty for the standard library.
         copies: packages with the same modules and classes: forks, and copies that others bring along
             (``pip._vendor.requests``).  They are watched likewise, as far as they have the same methods.
+        advice: what to write instead, by the name of the package or module that opened something.
     """
 
     name: str
     distribution: str = ""
     copies: tuple[str, ...] = ()
+    advice: Mapping[str, Advice] = field(default_factory=dict)
     observers: list[Observer] = field(default_factory=list)
 
     def after(self, target: str, *, ends: tuple[ResourceKind, ...] = ()) -> Callable[[After], After]:

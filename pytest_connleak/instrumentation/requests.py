@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
+from ..model import Advice
 from ..recorder import ADAPTER
 from ..timeouts import limits
 from .interface import Call, Instrumentation, Outcome, Probe
 
 instrumentation = Instrumentation(
-    "requests", "requests", copies=("pip._vendor.requests", "botocore.vendored.requests", "niquests")
+    "requests",
+    "requests",
+    copies=("pip._vendor.requests", "botocore.vendored.requests", "niquests"),
+    advice={
+        name: Advice(
+            response="with session.get(url, stream=True, timeout=10) as response:\n    ...",
+            timeout="timeout=10  # or timeout=(connect, read), in seconds",
+        )
+        for name in ("requests", "niquests")
+    },
 )
 
 

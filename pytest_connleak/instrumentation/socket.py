@@ -12,10 +12,20 @@ from collections.abc import Generator
 from types import FrameType
 
 from .. import origin
-from ..model import Connection
+from ..model import Advice, Connection
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("socket")
+instrumentation = Instrumentation(
+    "socket",
+    advice={
+        "socket": Advice(socket="with socket.create_connection(address, timeout=10) as sock:\n    ..."),
+        "ftplib": Advice(socket="with ftplib.FTP(host, timeout=10) as ftp:\n    ..."),
+        "imaplib": Advice(socket="with imaplib.IMAP4_SSL(host, timeout=10) as imap:\n    ..."),
+        "poplib": Advice(socket="with contextlib.closing(poplib.POP3_SSL(host, timeout=10)) as pop:\n    ..."),
+        "smtplib": Advice(socket="with smtplib.SMTP(host, timeout=10) as smtp:\n    ..."),
+        "socketserver": Advice(socket="with socketserver.TCPServer(address, handler) as server:\n    ..."),
+    },
+)
 
 _ACCEPTED = frozenset({"accepted"})
 _PLAIN: frozenset[str] = frozenset()
@@ -26,9 +36,9 @@ def opened(probe: Probe, call: Call) -> None:
     sock = call.instance
     caller = _caller()
     # AddressFamily by name: the constant is missing where the platform has no such sockets.
-    if getattr(sock.family, "name", "") == "AF_UNIX" and not _is_users(caller):
-        return  # how event loops wake up and processes talk: no network connection
     request = probe.in_flight
+    if getattr(sock.family, "name", "") == "AF_UNIX" and request is None and not _is_users(caller):
+        return  # how event loops wake up and processes talk: no network connection
     if request is not None and request.pool is not None:
         probe.opened_within(sock, request.pool, "socket", "socket")
     else:
@@ -43,7 +53,7 @@ def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     # A non-blocking socket gets its addresses although connect() says "in progress".
     if outcome.error is None or isinstance(outcome.error, BlockingIOError):
-        _connected(probe, call.instance, active=True)
+        _connected(probe, call.instance, active=True, peer=call.argument(0, "address"))
 
 
 @instrumentation.after("socket:socket._real_close", ends=("socket",))
@@ -76,7 +86,7 @@ def _is_socket_module(frame: FrameType) -> bool:
     return frame.f_globals.get("__name__") in ("socket", "ssl")
 
 
-def _connected(probe: Probe, sock: socket.socket, *, active: bool) -> None:
+def _connected(probe: Probe, sock: socket.socket, *, active: bool, peer: object = "") -> None:
     number = probe.find(sock)
     if number is None:
         return
@@ -84,7 +94,7 @@ def _connected(probe: Probe, sock: socket.socket, *, active: bool) -> None:
         local, remote = sock.getsockname(), sock.getpeername()
     except OSError:
         try:
-            local, remote = sock.getsockname(), ""
+            local, remote = sock.getsockname(), peer  # which is on its way
         except OSError:
             return
     probe.connected(number, Connection(address(local), address(remote)), active=active)

@@ -9,11 +9,24 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from ..model import Advice
 from ..recorder import CONNECTION, Held
 from ..timeouts import is_given, limits
 from .interface import Call, Instrumentation, Outcome, Probe
 
-instrumentation = Instrumentation("urllib3", "urllib3", copies=("pip._vendor.urllib3", "urllib3_future"))
+instrumentation = Instrumentation(
+    "urllib3",
+    "urllib3",
+    copies=("pip._vendor.urllib3", "urllib3_future"),
+    advice={
+        name: Advice(
+            response='response = pool.request("GET", url, preload_content=False)\n'
+            "try:\n    ...\nfinally:\n    response.drain_conn()  # or .close() to give up the rest",
+            timeout="timeout=10  # or urllib3.Timeout(connect=3, read=10), in seconds",
+        )
+        for name in ("urllib3", "urllib3_future")
+    },
+)
 
 _UNSET = object()
 

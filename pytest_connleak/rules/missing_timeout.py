@@ -25,7 +25,7 @@ def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
             rule.kind,
             first.name,
             f"{first.method} {first.url} was sent with no limit on {_missing(first.limits)}",
-            "timeout=10  # or timeout=(connect, read), in seconds",
+            evidence.advice_of(first.library).timeout,
             first.origin,
             first.owner,
             first.nodeid or None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..model import Evidence, Finding
 from ..settings import Settings
-from .interface import Rule, advice, counts, fate, usage
+from .interface import Rule, counts, fate, how_to_close, usage
 
 rule = Rule(__name__, title="a connection pool that was not closed")
 
@@ -16,4 +16,5 @@ def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
     for pool in evidence.of("pool"):
         if counts(pool, settings.require):
             message = f"{pool.name} {fate(pool)}; {usage(pool)}"
-            yield rule.finding(pool, message, advice(pool, "pool"))
+            advice = evidence.advice_of(pool.library)
+            yield rule.finding(pool, message, how_to_close(pool, advice.pool, advice))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..model import Evidence, Finding
 from ..settings import Settings
-from .interface import Rule, advice, counts, fate, usage
+from .interface import Rule, counts, fate, how_to_close, usage
 
 rule = Rule(__name__, title="a session that was not closed")
 
@@ -16,4 +16,5 @@ def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
     for session in evidence.of("session"):
         if counts(session, settings.require):
             message = f"{session.name} {fate(session)}; {usage(session)}"
-            yield rule.finding(session, message, advice(session, "session"))
+            advice = evidence.advice_of(session.library)
+            yield rule.finding(session, message, how_to_close(session, advice.session, advice))

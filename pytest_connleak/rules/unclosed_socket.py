@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import Evidence, Finding, Tracked
+from ..model import Evidence, Finding, Frame, Tracked
 from ..settings import Settings
 from .interface import Rule, fate
 
 rule = Rule(__name__, title="a socket that was not closed")
-
-_HELP = "with socket.create_connection(address, timeout=10) as sock:\n    ..."
-_HELP_OTHER = "close the object that opened this connection"
 
 
 @rule.check
 def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
     for socket in evidence.of("socket"):
         if _is_somebodys_mistake(socket):
-            ours = socket.origin.library is None and socket.origin.place is not None
-            yield rule.finding(socket, _message(socket), _HELP if ours else _HELP_OTHER)
+            called = socket.origin.called
+            advice = evidence.advice_of(f"{called.module}.{called.function}" if called else socket.library)
+            yield rule.finding(socket, _message(socket), advice.socket)
 
 
 def _is_somebodys_mistake(socket: Tracked) -> bool:
@@ -34,4 +32,11 @@ def _message(socket: Tracked) -> str:
     what = f"{socket.name} to {peers[0]}" if peers else socket.name
     if socket.origin.place is None:
         return f"{what} still open; it was opened outside of Python, so no line can be named"
-    return f"{what} {fate(socket)}"
+    called = socket.origin.called
+    return f"{what}, opened by {_public_name(called)}(), {fate(socket)}" if called else f"{what} {fate(socket)}"
+
+
+def _public_name(frame: Frame) -> str:
+    """``websocket.create_connection`` for ``websocket._core.create_connection``; ``ftplib.FTP`` for its constructor."""
+    parts = f"{frame.module}.{frame.function}".removesuffix(".__init__").split(".")
+    return ".".join(part for part in parts if not part.startswith("_"))
