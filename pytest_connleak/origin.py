@@ -41,6 +41,9 @@ MAX_SHOWN = 16
 # _is_internal_frame in Lib/logging), so a warning still names the line that it named without the wrapper.
 WRAPPER = "<pytest_connleak importlib._bootstrap>"
 
+# The modules whose frames are the outermost ones of a task.
+_EVENT_LOOPS = frozenset({"asyncio.events", "asyncio.base_events", "trio._core._run"})
+
 _DOCTEST = re.compile(r"<doctest (?P<name>.+)\[(?P<example>\d+)\]>")
 
 
@@ -120,6 +123,12 @@ def user_frame_below_plugin() -> bool:
             return False
         frame = frame.f_back
     return False
+
+
+def within_event_loop(raw: RawStack) -> RawStack:
+    """The part of a stack that an event loop runs: whoever runs the loop has not called it."""
+    loop = next((i for i, (_, _, module) in enumerate(raw) if module in _EVENT_LOOPS), None)
+    return raw[:loop]
 
 
 def has_user_frame(raw: RawStack) -> bool:

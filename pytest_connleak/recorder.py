@@ -337,7 +337,11 @@ class Recorder:
         """The stack from here; where none of the user's code is on it, on from where this work was handed over."""
         stack = origin.capture(made)
         submitter = _thread.submitter or _task_submitter.get()
-        return stack if not submitter or origin.has_user_frame(stack) else (stack + submitter)[-origin.MAX_FRAMES :]
+        if submitter:
+            work = origin.within_event_loop(stack)
+            if not origin.has_user_frame(work):
+                return (work + submitter)[-origin.MAX_FRAMES :]
+        return stack
 
     # --- requests -------------------------------------------------------------------------------------
 

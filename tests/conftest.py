@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+
+from pytest_connleak.monitor import Monitor
+from watching import TEST
 
 pytest_plugins = ["pytester", "servers.plugin"]
 
@@ -63,6 +66,19 @@ class Run:
         suite = ElementTree.parse(self.directory / "junit.xml").find("testsuite")
         assert suite is not None
         return suite
+
+
+@pytest.fixture
+def monitor(pytestconfig: pytest.Config) -> Iterator[Monitor]:
+    """A monitor at work; what is made now belongs to ``watching.TEST``."""
+    monitor = Monitor(str(pytestconfig.rootpath))
+    monitor.start()
+    monitor.tests_begin()
+    try:
+        with monitor.owned_by(TEST, TEST.nodeid):
+            yield monitor
+    finally:
+        monitor.stop()
 
 
 class RunTests(Protocol):

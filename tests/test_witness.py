@@ -1,14 +1,11 @@
-"""Every verdict beside a second witness: the server's own count of its open connections.
-
-Here the monitor is used without pytest: what a test does is done, what is kept is kept, and the scope is settled.
-"""
+"""Every verdict beside a second witness: the server's own count of its open connections."""
 
 from __future__ import annotations
 
 import gc
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,23 +13,9 @@ import pytest
 import requests
 import urllib3
 
-from pytest_connleak.model import Finding, Owner
 from pytest_connleak.monitor import Monitor
 from servers import Server
-
-TEST = Owner("test_here.py::test_here", "function")
-
-
-@pytest.fixture
-def monitor(pytestconfig: pytest.Config) -> Iterator[Monitor]:
-    monitor = Monitor(str(pytestconfig.rootpath))
-    monitor.start()
-    monitor.tests_begin()
-    try:
-        with monitor.owned_by(TEST, TEST.nodeid):
-            yield monitor
-    finally:
-        monitor.stop()
+from watching import kinds, verdict
 
 
 @dataclass
@@ -60,16 +43,6 @@ def wire(request: pytest.FixtureRequest) -> Wire:
     options["proxies"] = {"http": proxy.url, "https": proxy.url}
     witness = proxy if kind == "proxy" else server
     return Wire(witness, server.url, options, lambda: urllib3.ProxyManager(proxy.url, ca_certs=server.ca))
-
-
-def verdict(monitor: Monitor) -> list[Finding]:
-    findings = list(monitor.settle([TEST]).findings)
-    assert monitor.faults == {}
-    return findings
-
-
-def kinds(findings: list[Finding]) -> list[str]:
-    return [finding.kind for finding in findings]
 
 
 def test_session_left_open(monitor: Monitor, wire: Wire) -> None:

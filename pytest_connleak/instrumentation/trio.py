@@ -1,0 +1,24 @@
+"""trio: who made a task.
+
+Followed source: ``trio/_core/_run.py`` (a task copies the context in which it is made).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from .. import origin
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("trio", "trio")
+
+
+@instrumentation.around("trio._core._run:Nursery.start_soon")
+def task_made(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    """``nursery.start_soon(client.get, url)`` leaves no line of the user's on the stack of the task."""
+    code = getattr(call.argument(0, "async_fn"), "__code__", None)
+    if code is not None and origin.classify(code.co_filename) == "user":
+        yield
+    else:
+        with probe.making_a_task():
+            yield

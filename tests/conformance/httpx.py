@@ -1,0 +1,79 @@
+"""httpx, with and without an event loop, and over HTTP/2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from servers import Server
+
+from .interface import Library
+
+
+class Client(Library):
+    instrumentation = "httpx"
+    object = "httpx.Client"
+    response = "httpx.Response"
+    refused = (httpx.ConnectError,)
+    limits = (5, httpx.Timeout(5), httpx.Timeout(5, pool=None), (3, 5, 5, 5), httpx.USE_CLIENT_DEFAULT)
+    no_limits = (None, httpx.Timeout(5, read=None), httpx.Timeout(5, connect=None), httpx.Timeout(None))
+
+    def open(self, server: Server) -> Any:
+        return httpx.Client(follow_redirects=True)
+
+    def close(self, client: Any) -> Any:
+        return client.close()
+
+    def block(self, server: Server) -> Any:
+        return httpx.Client(follow_redirects=True)
+
+    def send(self, client: Any, url: str) -> Any:
+        return client.get(url).content
+
+    def send_within(self, client: Any, url: str, limit: Any) -> Any:
+        return client.get(url, timeout=limit).content
+
+    def stream(self, client: Any, url: str) -> Any:
+        return client.send(httpx.Request("GET", url, extensions=LIMITED), stream=True)
+
+    def read(self, response: Any) -> Any:
+        return response.read()
+
+    def close_response(self, response: Any) -> Any:
+        return response.close()
+
+
+class AsyncClient(Client):
+    object = "httpx.AsyncClient"
+    backends = ("asyncio", "trio")
+
+    def open(self, server: Server) -> Any:
+        return httpx.AsyncClient(follow_redirects=True)
+
+    def close(self, client: Any) -> Any:
+        return client.aclose()
+
+    def block(self, server: Server) -> Any:
+        return httpx.AsyncClient(follow_redirects=True)
+
+    async def send(self, client: Any, url: str) -> Any:
+        return (await client.get(url)).content
+
+    async def send_within(self, client: Any, url: str, limit: Any) -> Any:
+        return (await client.get(url, timeout=limit)).content
+
+    def sending(self, client: Any, url: str) -> Any:
+        return client.get(url, timeout=None)
+
+    async def stream(self, client: Any, url: str) -> Any:
+        return await client.send(httpx.Request("GET", url, extensions=LIMITED), stream=True)
+
+    def read(self, response: Any) -> Any:
+        return response.aread()
+
+    def close_response(self, response: Any) -> Any:
+        return response.aclose()
+
+
+LIMITED = {"timeout": {"connect": 5, "read": 5}}

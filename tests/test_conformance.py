@@ -1,0 +1,460 @@
+"""The same promises for every library: each check runs for each description in ``conformance/``.
+
+A check is a coroutine function, also for libraries that do not wait for anything: ``run`` drives it to its end.
+What is found must be right by kind, object and line, and by the server's own count of its connections.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import inspect
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any, NamedTuple
+
+import anyio
+import pytest
+
+from conformance import Library, discover
+from pytest_connleak.model import Finding
+from pytest_connleak.monitor import Monitor
+from servers import Server
+from watching import kinds, verdict
+
+
+class Way(NamedTuple):
+    """A library, and the event loop that it runs on."""
+
+    library: Library
+    backend: str
+
+
+WAYS = [
+    pytest.param(Way(library, backend), id=f"{library!r}-{backend}" if backend else repr(library))
+    for library in discover()
+    for backend in library.backends or ("",)
+]
+
+
+Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> Way:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def library(way: Way) -> Library:
+    return way.library
+
+
+@pytest.fixture
+def peer(library: Library, request: pytest.FixtureRequest) -> Server:
+    """The server that the library talks to."""
+    other: Server = request.getfixturevalue(library.server)
+    return other
+
+
+@pytest.fixture
+def run(way: Way) -> Run:
+    """Runs a coroutine function to its end."""
+
+    def run(check: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        if way.backend:
+            return anyio.run(check, backend=way.backend)
+        coroutine = check()
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            return end.value
+        raise AssertionError("it waits for something")
+
+    return run
+
+
+async def done(value: Any) -> Any:
+    """The value, awaited where it has to be."""
+    return await value if isinstance(value, Awaitable) else value
+
+
+def within(library: Library, peer: Server) -> AbstractAsyncContextManager[Any]:
+    """The library's ``with`` block, whatever its kind."""
+    block = library.block(peer)
+    if isinstance(block, AbstractAsyncContextManager):
+        return block
+
+    @asynccontextmanager
+    async def entered() -> Any:
+        with block as client:
+            yield client
+
+    return entered()
+
+
+@contextmanager
+def dropped() -> Iterator[None]:
+    """What is unreachable afterwards is collected within; nobody is told of its warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+def needs(library: Library, *methods: str) -> None:
+    for method in methods:
+        if not library.has(method):
+            pytest.skip(f"nothing to {method}")
+
+
+def made_in(library: Library, method: str, finding: Finding) -> bool:
+    """Whether the place of a finding is the one line of a method of the description."""
+    function = getattr(type(library), method)
+    place = finding.origin.place
+    assert place is not None
+    return (place.path, place.function) == (inspect.getfile(function), function.__qualname__)
+
+
+def opening(library: Library) -> str:
+    """Where a client came to be: a socket is made when it is connected."""
+    return "send" if library.kind == "socket" and not library.connects else "open"
+
+
+# --- clients ------------------------------------------------------------------------------------------------
+
+
+def test_left_open(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    async def check() -> None:
+        before = peer.counts()
+        client = await done(library.open(peer))
+        await done(library.send(client, peer.url))
+        peer.wait_until(since=before, opened=1, open=1)
+        (finding,) = verdict(monitor)
+        assert finding.kind == f"unclosed-{library.kind}"
+        assert finding.object == library.object
+        assert made_in(library, opening(library), finding)
+        (connection,) = finding.connections
+        assert connection.status == "ESTABLISHED"
+        assert [int(connection.local.rpartition(":")[2])] == [peer.port for peer in peer.peers(before)]
+        await done(library.close(client))
+        del client
+        peer.wait_until(since=before, open=0)
+
+    run(check)
+
+
+def test_dropped(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    async def check() -> None:
+        client = await done(library.open(peer))
+        await done(library.send(client, peer.url))
+
+    before = peer.counts()
+    with dropped():
+        run(check)
+    peer.wait_until(since=before, opened=1, open=0)
+    (finding,) = verdict(monitor)
+    assert (finding.kind, finding.object) == (f"unclosed-{library.kind}", library.object)
+    assert made_in(library, opening(library), finding)
+    assert "dropped" in finding.message
+
+
+def test_closed(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    async def check() -> None:
+        client = await done(library.open(peer))
+        await done(library.send(client, peer.url))
+        await done(library.close(client))
+        await done(library.close(client))
+
+    before = peer.counts()
+    run(check)
+    assert verdict(monitor) == []
+    peer.wait_until(since=before, opened=1, open=0)
+
+
+def test_closed_by_its_block(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    needs(library, "block")
+
+    async def check() -> None:
+        async with within(library, peer) as client:
+            await done(library.send(client, peer.url))
+            await done(library.send(client, peer.url))
+
+    before = peer.counts()
+    run(check)
+    assert verdict(monitor) == []
+    peer.wait_until(since=before, opened=1, open=0)
+
+
+def test_closed_by_a_failing_block(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    needs(library, "block")
+
+    async def check() -> None:
+        async with within(library, peer) as client:
+            await done(library.send(client, peer.url))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(check)
+    assert verdict(monitor) == []
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_never_used(library: Library, peer: Server, monitor: Monitor, run: Run, closed: bool) -> None:
+    async def check() -> None:
+        client = await done(library.open(peer))
+        if closed:
+            await done(library.close(client))
+        expected = [] if closed or opening(library) == "send" else [f"unclosed-{library.kind}"]
+        assert kinds(verdict(monitor)) == expected
+        await done(library.close(client))
+
+    run(check)
+
+
+def test_used_after_it_was_closed(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    async def check() -> None:
+        client = await done(library.open(peer))
+        await done(library.send(client, peer.url))
+        await done(library.close(client))
+        try:
+            await done(library.send(client, peer.url))
+        except Exception:
+            assert not library.reopens
+            assert verdict(monitor) == []
+        else:
+            assert library.reopens
+            assert kinds(verdict(monitor)) == [f"unclosed-{library.kind}"]
+        await done(library.close(client))
+
+    run(check)
+
+
+def test_closed_by_another_thread(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    if library.backends:
+        pytest.skip("an event loop's objects are not for other threads")
+    client = library.open(peer)
+    library.send(client, peer.url)
+
+    def close_soon() -> None:
+        time.sleep(0.05)
+        library.close(client)
+
+    thread = threading.Thread(target=close_soon)
+    thread.start()
+    assert verdict(monitor) == []
+    thread.join()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_used_in_a_thread(library: Library, peer: Server, monitor: Monitor, run: Run, closed: bool) -> None:
+    async def check() -> None:
+        client = await done(library.open(peer))
+        await done(library.send(client, peer.url))
+        if closed:
+            await done(library.close(client))
+
+    with dropped():
+        thread = threading.Thread(target=run, args=(check,))
+        thread.start()
+        thread.join()
+    findings = verdict(monitor)
+    assert kinds(findings) == ([] if closed else [f"unclosed-{library.kind}"])
+    assert all(made_in(library, opening(library), finding) for finding in findings)
+
+
+def test_nobody_listens(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    if library.connects or library.kind == "socket":
+        pytest.skip("it is the connection")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    async def check() -> None:
+        client = await done(library.open(peer))
+        if library.object == "urllib3.HTTPConnectionPool":
+            client.port = port
+        with pytest.raises(library.refused):
+            await done(library.send(client, f"http://127.0.0.1:{port}/"))
+        await done(library.close(client))
+
+    run(check)
+    assert verdict(monitor) == []
+
+
+# --- responses ----------------------------------------------------------------------------------------------
+
+
+def test_stream_left_unread(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    needs(library, "stream")
+
+    async def check() -> None:
+        client = await done(library.open(peer))
+        response = await done(library.stream(client, f"{peer.url}/size/3000000"))
+        await done(library.close(client))
+        (finding,) = verdict(monitor)
+        assert (finding.kind, finding.object) == ("unclosed-response", library.response)
+        assert made_in(library, "stream", finding)
+        assert len(finding.connections) == 1
+        await done(library.close_response(response))
+
+    before = peer.counts()
+    with dropped():
+        run(check)
+    peer.wait_until(since=before, opened=1, open=0)
+
+
+def test_stream_dropped(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    needs(library, "stream")
+
+    async def check() -> None:
+        client = await done(library.open(peer))
+        await done(library.stream(client, f"{peer.url}/size/3000000"))
+        await done(library.close(client))
+
+    with dropped():
+        run(check)
+    (finding,) = verdict(monitor)
+    assert finding.kind == "unclosed-response"
+    assert made_in(library, "stream", finding)
+
+
+@pytest.mark.parametrize("path", ["size/100000", "parts/5", "until-eof/1000", "zipped/1000", "code/204", "hops/2"])
+@pytest.mark.parametrize("end", ["read", "close_response"])
+def test_stream_ended(library: Library, peer: Server, monitor: Monitor, run: Run, path: str, end: str) -> None:
+    needs(library, "stream")
+
+    async def check() -> None:
+        client = await done(library.open(peer))
+        response = await done(library.stream(client, f"{peer.url}/{path}"))
+        await done(getattr(library, end)(response))
+        await done(library.close(client))
+
+    before = peer.counts()
+    with dropped():
+        run(check)
+    assert verdict(monitor) == []
+    peer.wait_until(since=before, open=0)
+
+
+def test_client_and_stream_are_two_mistakes(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    needs(library, "stream")
+
+    async def check() -> None:
+        client = await done(library.open(peer))
+        response = await done(library.stream(client, f"{peer.url}/size/3000000"))
+        assert kinds(verdict(monitor)) == [f"unclosed-{library.kind}", "unclosed-response"]
+        await done(library.close_response(response))
+        await done(library.close(client))
+
+    run(check)
+
+
+# --- time ---------------------------------------------------------------------------------------------------
+
+
+def test_limited(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    needs(library, "send_within")
+
+    async def check() -> None:
+        client = await done(library.open(peer))
+        for limit in library.limits:
+            await done(library.send_within(client, peer.url, limit))
+        await done(library.close(client))
+
+    run(check)
+    assert verdict(monitor) == []
+
+
+def test_unlimited(library: Library, peer: Server, monitor: Monitor, run: Run) -> None:
+    needs(library, "send_within")
+
+    async def check() -> None:
+        client = await done(library.open(peer))
+        for limit in library.no_limits:
+            await done(library.send_within(client, peer.url, limit))
+        await done(library.close(client))
+
+    run(check)
+    (finding,) = verdict(monitor)
+    assert (finding.kind, finding.count) == ("missing-timeout", len(library.no_limits))
+    assert made_in(library, "send_within", finding)
+
+
+@pytest.mark.parametrize("path", ["hops/3", "code/500", "last"])
+def test_one_call_is_one_request(library: Library, peer: Server, monitor: Monitor, run: Run, path: str) -> None:
+    needs(library, "send_within")
+
+    async def check() -> None:
+        client = await done(library.open(peer))
+        await done(library.send_within(client, f"{peer.url}/{path}", library.no_limits[0]))
+        await done(library.close(client))
+
+    run(check)
+    (finding,) = verdict(monitor)
+    assert (finding.kind, finding.count) == ("missing-timeout", 1)
+
+
+def test_in_tasks_the_line_is_where_they_were_made(
+    library: Library, peer: Server, monitor: Monitor, way: Way, run: Run
+) -> None:
+    needs(library, "sending")
+    line = sys.maxsize
+
+    async def check() -> None:
+        nonlocal line
+        client = await done(library.open(peer))
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                line = inspect.currentframe().f_lineno + 1  # type: ignore[union-attr]  # CPython has frames
+                tasks.start_soon(library.sending, client, peer.url)
+        await done(library.close(client))
+
+    run(check)
+    (finding,) = verdict(monitor)
+    assert finding.origin.place is not None
+    assert (finding.kind, finding.count) == ("missing-timeout", 3)
+    assert (finding.origin.place.path, finding.origin.place.line) == (__file__, line)
+
+
+# --- nothing is left of it ----------------------------------------------------------------------------------
+
+
+def test_it_looks_as_ever_and_is_put_back(library: Library) -> None:
+    watched = importlib.import_module(f"pytest_connleak.instrumentation.{library.instrumentation}").instrumentation
+    targets = []
+    for observer in watched.observers:
+        if not observer.optional and observer.module in sys.modules:
+            owner, name = observer.find(sys.modules[observer.module])
+            targets.append((owner, name, vars(owner).get(name)))
+    assert targets or not watched.observers
+    before = [_looks(owner, name) for owner, name, _ in targets]
+    monitor = Monitor(".")
+    monitor.start()
+    try:
+        assert [_looks(owner, name) for owner, name, _ in targets] == before
+        assert all(vars(owner)[name] is not original for owner, name, original in targets)
+    finally:
+        monitor.stop()
+    assert all(vars(owner).get(name) is original for owner, name, original in targets)
+
+
+def _looks(owner: Any, name: str) -> tuple[object, ...]:
+    """What a program could ask about a method."""
+    method = getattr(owner, name)
+    signature = None
+    if name != "__del__":
+        signature = inspect.signature(method)
+    return (
+        signature,
+        inspect.iscoroutinefunction(method),
+        inspect.isgeneratorfunction(method),
+        method.__name__,
+        method.__qualname__,
+        method.__module__,
+        method.__doc__,
+    )
