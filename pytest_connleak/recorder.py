@@ -136,7 +136,7 @@ class _Thread(threading.local):
     """What is known of a thread; no ContextVar, since asyncio.to_thread() runs in the context of its caller."""
 
     submitter: RawStack = ()
-    cleaning_up: int = 0
+    finalizing: int = 0
 
 
 _thread = _Thread()
@@ -237,31 +237,36 @@ class Recorder:
     def released(self, obj: object) -> None:
         """A response gave its connection back."""
         number = self.find(obj)
-        if number is not None and not _thread.cleaning_up:
+        if number is not None and not _thread.finalizing:
             self.events.append(Released(number))
 
     def returned(self, connection: object) -> None:
         """A connection is back in its pool, and so the response that had it is released."""
         number = self._borrowed.pop(connection, None)
-        if number is not None and not _thread.cleaning_up:
+        if number is not None and not _thread.finalizing:
             self._append(Released(number))
 
     def closed(self, obj: object) -> None:
         """Somebody closed the object; often called from finalizers."""
-        number = self.find(obj)
-        if number is None:
-            number = self._dying.get(id(obj))
+        number = self._number_of_the_dying(obj)
         if number is not None:
-            self.events.append(Abandoned(number) if _thread.cleaning_up else Closed(number))
+            self.events.append(Abandoned(number) if _thread.finalizing else Closed(number))
 
     @contextmanager
-    def cleaning_up(self) -> Iterator[None]:
-        """A library's own finalizer is at work: what it closes now, or sets about to close, nobody has closed."""
-        _thread.cleaning_up += 1
+    def finalizing(self, obj: object) -> Iterator[None]:
+        """A library's own finalizer is at work on ``obj``: what it closes, now or later, nobody has closed."""
+        number = self._number_of_the_dying(obj)
+        if number is not None:
+            self.events.append(Abandoned(number))
+        _thread.finalizing += 1
         try:
             yield
         finally:
-            _thread.cleaning_up -= 1
+            _thread.finalizing -= 1
+
+    def _number_of_the_dying(self, obj: object) -> int | None:
+        number = self.find(obj)
+        return self._dying.get(id(obj)) if number is None else number
 
     def find(self, obj: object) -> int | None:
         """The number of a live object."""
@@ -411,10 +416,17 @@ class Recorder:
             return
         if held.connection is not None:
             self._borrowed[held.connection] = number
-        # asyncio's and trio's sockets have the one of the standard library in them.
-        socket = self.find(held.socket) or self.find(getattr(held.socket, "_sock", None))
+        socket = self._socket(held.socket)
         if socket is not None:
             self._append(Adopted(number, (socket,)))
+
+    def _socket(self, sock: object) -> int | None:
+        """The number of a socket; those of asyncio, trio and others have the one of the standard library in them."""
+        for _ in range(4):
+            if (number := self.find(sock)) is not None:
+                return number
+            sock = getattr(sock, "_sock", None)
+        return None
 
     @property
     def in_flight(self) -> InFlight | None:

@@ -193,20 +193,17 @@ WITNESS = """
     from pytest_connleak import instrumentation
     from pytest_connleak.instrumentation import interface
 
-    TARGETS = [o.target for i in instrumentation.discover() for o in i.observers]
+    OBSERVERS = [o for i in instrumentation.discover() for o in i.observers]
 
 
     def owners():
         found = {}
-        for target in TARGETS:
-            module, _, path = target.partition(":")
+        for observer in OBSERVERS:
             try:
-                owner = importlib.import_module(module)
-            except ImportError:
-                continue
-            for part in path.split(".")[:-1]:
-                owner = getattr(owner, part)
-            found[target.rpartition(".")[0] if "." in path else module] = owner
+                owner, name = observer.find(importlib.import_module(observer.module))
+            except (ImportError, AttributeError):
+                continue  # not installed, or not in this version
+            found[observer.module + ":" + getattr(owner, "__qualname__", "")] = owner
         return found
 
 

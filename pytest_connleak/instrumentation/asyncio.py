@@ -46,7 +46,7 @@ def tls_transport_closed(probe: Probe, call: Call) -> Generator[None, Outcome, N
 @instrumentation.around("asyncio.streams:StreamWriter.__del__", optional=True)  # since 3.11.5
 def dropped(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     """They warn "unclosed transport" and close it: nobody else did."""
-    with probe.cleaning_up():
+    with probe.finalizing(call.instance):
         yield
 
 

@@ -26,7 +26,7 @@ instrumentation = Instrumentation(
 def response_closed(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     """io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it."""
     if getattr(call.instance, "_finalizing", False):
-        with probe.cleaning_up():
+        with probe.finalizing(call.instance):
             yield
     else:
         yield

@@ -99,7 +99,9 @@ class Observer:
         *parents, name = path.split(".")
         for part in parents:
             owner = getattr(owner, part)
-        getattr(owner, name)
+        # An inherited finalizer, such as io.IOBase's, is somebody else's.
+        if not hasattr(owner, name) or (name == "__del__" and name not in vars(owner)):
+            raise AttributeError(f"{owner!r} has no {name}")
         return owner, name
 
 
@@ -121,14 +123,17 @@ class Instrumentation:
     advice: Mapping[str, Advice] = field(default_factory=dict)
     observers: list[Observer] = field(default_factory=list)
 
-    def after(self, target: str, *, ends: tuple[ResourceKind, ...] = ()) -> Callable[[After], After]:
+    def after(
+        self, target: str, *, ends: tuple[ResourceKind, ...] = (), optional: bool = False
+    ) -> Callable[[After], After]:
         """Tell the decorated function when ``target`` has returned (not when it raised).
 
         Args:
             target: ``module:Class.method``; where a name differs between versions, ``module:Class.new|Class.old``.
             ends: the kinds of resource that are closed by this; where it cannot be seen, nobody is accused.
+            optional: whether some of the supported versions do not have it.
         """
-        return self._decorator(target, around=False, ends=ends)
+        return self._decorator(target, around=False, ends=ends, optional=optional)
 
     def around(self, target: str, *, optional: bool = False) -> Callable[[Around], Around]:
         """Run the decorated generator up to its ``yield`` before ``target``, and on with the outcome after it.

@@ -1,6 +1,6 @@
 """requests 2.28 and later: sessions, and the timeout as it passes from the session to its adapter.
 
-Its copies and forks are described by the same words.
+Its copies and forks are described by the same words; what is asynchronous, only niquests has.
 Followed sources: ``requests/sessions.py`` and ``requests/adapters.py``.
 """
 
@@ -28,6 +28,7 @@ instrumentation = Instrumentation(
 
 
 @instrumentation.after("requests.sessions:Session.__init__")
+@instrumentation.after("requests.async_session:AsyncSession.__init__", optional=True)
 def session_opened(probe: Probe, call: Call) -> None:
     session = call.instance
     probe.opened(session, "session", call.library)
@@ -37,6 +38,7 @@ def session_opened(probe: Probe, call: Call) -> None:
 # requests-mock calls the method that it found when it was imported, which may have been before this was patched.
 @instrumentation.around("requests_mock.mocker:_original_send")
 @instrumentation.around("requests.sessions:Session.send")
+@instrumentation.around("requests.async_session:AsyncSession.send", optional=True)
 def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     session, prepared = call.instance, call.argument(0, "request")
     # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
@@ -59,6 +61,7 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 
 
 @instrumentation.after("requests.sessions:Session.close", ends=("session",))
+@instrumentation.after("requests.async_session:AsyncSession.close", ends=("session",), optional=True)
 def session_closed(probe: Probe, call: Call) -> None:
     session = call.instance
     probe.adopted(session, _managers(session))
@@ -66,6 +69,7 @@ def session_closed(probe: Probe, call: Call) -> None:
 
 
 @instrumentation.around("requests.adapters:HTTPAdapter.send")
+@instrumentation.around("requests.adapters:AsyncHTTPAdapter.send", optional=True)
 def adapter_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     request = probe.in_flight
     if request is not None:

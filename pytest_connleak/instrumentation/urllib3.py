@@ -1,7 +1,8 @@
 """urllib3 1.26.16 and later: pool managers, single-host pools, responses, timeouts.
 
 Followed sources: ``urllib3/connectionpool.py`` (``urlopen``: the only place where the timeout in effect
-is known), ``urllib3/response.py`` (``release_conn``, ``close``), ``urllib3/util/timeout.py``.
+is known), ``urllib3/response.py`` (``release_conn``, ``close``), ``urllib3/util/timeout.py``.  What is below
+``_async``, only its fork urllib3-future has, under that name or in the place of urllib3.
 """
 
 from __future__ import annotations
@@ -35,26 +36,31 @@ _UNSET = object()
 
 
 @instrumentation.after("urllib3.poolmanager:PoolManager.__init__")
+@instrumentation.after("urllib3._async.poolmanager:AsyncPoolManager.__init__", optional=True)
 def manager_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "pool", call.library)
 
 
 @instrumentation.after("urllib3.poolmanager:PoolManager.clear", ends=("session", "pool"))
+@instrumentation.after("urllib3._async.poolmanager:AsyncPoolManager.clear", ends=("session", "pool"), optional=True)
 def manager_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
 @instrumentation.after("urllib3.poolmanager:PoolManager.connection_from_pool_key")
+@instrumentation.after("urllib3._async.poolmanager:AsyncPoolManager.connection_from_pool_key", optional=True)
 def pool_adopted(probe: Probe, call: Call) -> None:
     probe.adopted_one(call.instance, call.result)
 
 
 @instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.__init__")
+@instrumentation.after("urllib3._async.connectionpool:AsyncHTTPConnectionPool.__init__", optional=True)
 def pool_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "pool", call.library)
 
 
 @instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.close", ends=("pool",))
+@instrumentation.after("urllib3._async.connectionpool:AsyncHTTPConnectionPool.close", ends=("pool",), optional=True)
 def pool_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
@@ -63,6 +69,7 @@ def pool_closed(probe: Probe, call: Call) -> None:
 
 
 @instrumentation.around("urllib3.poolmanager:PoolManager.urlopen")
+@instrumentation.around("urllib3._async.poolmanager:AsyncPoolManager.urlopen", optional=True)
 def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     manager = call.instance
     probe.opened(manager, "pool", call.library)
@@ -75,6 +82,7 @@ def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 
 
 @instrumentation.around("urllib3.connectionpool:HTTPConnectionPool.urlopen")
+@instrumentation.around("urllib3._async.connectionpool:AsyncHTTPConnectionPool.urlopen", optional=True)
 def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     pool = call.instance
     number = probe.opened(pool, "pool", call.library)
@@ -133,6 +141,7 @@ def response_released(probe: Probe, call: Call) -> None:
 
 # What vcrpy and others put in the place of a response does not always say that it is released; the pool knows.
 @instrumentation.after("urllib3.connectionpool:HTTPConnectionPool._put_conn")
+@instrumentation.after("urllib3._async.connectionpool:AsyncHTTPConnectionPool._put_conn", optional=True)
 def connection_returned(probe: Probe, call: Call) -> None:
     connection = call.argument(0, "conn")
     if connection is not None:
@@ -140,7 +149,16 @@ def connection_returned(probe: Probe, call: Call) -> None:
 
 
 @instrumentation.after("urllib3.response:HTTPResponse.close", ends=("response",))
+@instrumentation.after("urllib3._async.response:AsyncHTTPResponse.close", ends=("response",), optional=True)
 def response_closed(probe: Probe, call: Call) -> None:
     # io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it.
     if not getattr(call.instance, "_finalizing", False):
         probe.closed(call.instance)
+
+
+@instrumentation.around("urllib3.response:HTTPResponse.__del__", optional=True)
+@instrumentation.around("urllib3._async.response:AsyncHTTPResponse.__del__", optional=True)
+def response_dropped(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    """urllib3-future's responses close themselves when nobody did."""
+    with probe.finalizing(call.instance):
+        yield
