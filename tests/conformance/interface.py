@@ -75,9 +75,13 @@ class Library:
         """Close a streamed response."""
         raise NotImplementedError
 
-    def has(self, method: str) -> bool:
-        """Whether the library can do that."""
-        return getattr(type(self), method) is not getattr(Library, method)
+    def has(self, need: str) -> bool:
+        """Whether the library can do that: one of the methods above, "threads", or be "refused" after it was opened."""
+        if need == "threads":
+            return not self.backends
+        if need == "refused":
+            return self.kind != "socket"
+        return getattr(type(self), need) is not getattr(Library, need)
 
     def __repr__(self) -> str:
         return type(self).__name__
