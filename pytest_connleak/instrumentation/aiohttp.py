@@ -84,6 +84,8 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     if not session.closed:  # a closed session refuses the request
         probe.sent(session, first=begun is not None)
         _adopt_connector(probe, session)
+        if not session.connector_owner:
+            probe.sent(session.connector, first=begun is not None)
     sending = probe.in_flight
     outcome = yield
     if sending is not None and outcome.error is None:
