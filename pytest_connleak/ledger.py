@@ -274,6 +274,8 @@ class Ledger:
 
     def note_local_end(self, address: str) -> None:
         """This process connected from this local address: the socket with this remote address is the far end."""
+        if not address:  # clients of Unix sockets have none
+            return
         self._local_ends[address] = None
         if len(self._local_ends) > MAX_LOCAL_ENDS:
             self._local_ends.popitem(last=False)

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from pytest_connleak.ledger import MAX_CONNECTIONS, TRANSITIONS, Ledger
 from pytest_connleak.model import (
     PROCESS,
+    Abandoned,
     Adopted,
     Closed,
     Collected,
     Connected,
     Connection,
+    Disowned,
     Event,
     Limits,
     Opened,
@@ -51,8 +53,9 @@ PATHS_TO: dict[State, tuple[Event, ...]] = {
     State.RELEASED: (Released(1),),
     State.CLOSED: (Closed(1),),
     State.COLLECTED: (Collected(1),),
+    State.ABANDONED: (Abandoned(1),),
 }
-EVENTS: tuple[Event, ...] = (Sent(1, TEST, True), Released(1), Closed(1), Collected(1))
+EVENTS: tuple[Event, ...] = (Sent(1, TEST, True), Released(1), Closed(1), Abandoned(1), Collected(1))
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda e: type(e).__name__)
@@ -60,7 +63,7 @@ EVENTS: tuple[Event, ...] = (Sent(1, TEST, True), Released(1), Closed(1), Collec
 def test_the_table_is_what_the_ledger_does(state: State, event: Event) -> None:
     ledger = ledger_after(opened(1), *PATHS_TO[state], event)
     after = TRANSITIONS.get((state, type(event)), state)
-    suspected = after in (State.OPEN, State.COLLECTED)
+    suspected = after in (State.OPEN, State.COLLECTED, State.ABANDONED)
     assert open_numbers(ledger) == ([1] if suspected else [])
 
 
@@ -205,6 +208,28 @@ def test_the_far_end_of_an_own_connection_is_known_as_such() -> None:
     near_end, far_end = ledger.evidence([TEST]).resources
     assert "far-end" not in near_end.traits
     assert "far-end" in far_end.traits
+
+
+def test_sockets_without_an_address_are_not_each_others_far_ends() -> None:
+    nowhere = Connection("", "")
+    ledger = ledger_after(
+        opened(1, "socket"), Connected(1, nowhere, True), opened(2, "socket"), Connected(2, nowhere, False)
+    )
+    assert all("far-end" not in tracked.traits for tracked in ledger.evidence([TEST]).resources)
+
+
+def test_a_disowned_pool_is_its_own_again() -> None:
+    ledger = ledger_after(opened(1), opened(2, "pool"), Adopted(1, (2,)), Disowned(2), Closed(1))
+    assert open_numbers(ledger) == [2]
+    ledger.apply([opened(3), Adopted(3, (2,))])
+    assert open_numbers(ledger) == [3]
+
+
+@given(st.lists(st.sampled_from([Abandoned(1), Collected(1), Closed(1)]), min_size=1))
+def test_what_a_librarys_finalizer_closes_is_a_leak_unless_it_was_closed_before(events: list[Event]) -> None:
+    kinds = [type(event) for event in events if type(event) is not Collected]
+    closed = bool(kinds) and kinds[0] is Closed
+    assert open_numbers(ledger_after(opened(1, "socket"), *events)) == ([] if closed else [1])
 
 
 # --- when it is judged --------------------------------------------------------------------------------------

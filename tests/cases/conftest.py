@@ -14,3 +14,14 @@ def url() -> str:
 def address(url: str) -> tuple[str, int]:
     host, _, port = url.removeprefix("http://").partition(":")
     return host, int(port)
+
+
+@pytest.fixture(scope="session")
+def tls_address() -> tuple[str, int]:
+    host, _, port = os.environ["CONNLEAK_TEST_TLS_URL"].removeprefix("https://").partition(":")
+    return host, int(port)
+
+
+@pytest.fixture(scope="session")
+def ca() -> str:
+    return os.environ["CONNLEAK_TEST_CA"]

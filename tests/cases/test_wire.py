@@ -15,11 +15,6 @@ def tls_url():
 
 
 @pytest.fixture(scope="session")
-def ca():
-    return os.environ["CONNLEAK_TEST_CA"]
-
-
-@pytest.fixture(scope="session")
 def proxies():
     address = os.environ["CONNLEAK_TEST_PROXY_URL"]
     return {"http": address, "https": address}
