@@ -94,6 +94,58 @@ def test_what_a_wider_fixture_opened_is_its_own(pytester: pytest.Pytester, run: 
     assert run().statuses == {"test_last": "leak"}
 
 
+def test_curl(pytester: pytest.Pytester, run: RunTests, server: Server) -> None:
+    """A real C extension: libcurl keeps the connection for the next request."""
+    pytest.importorskip("pycurl")
+    pytester.makepyfile(
+        """
+        import os
+
+        import pycurl
+        import pytest
+
+        KEPT = []
+
+
+        def get():
+            curl = pycurl.Curl()
+            curl.setopt(pycurl.URL, os.environ["CONNLEAK_TEST_URL"])
+            curl.setopt(pycurl.WRITEFUNCTION, lambda data: None)
+            curl.perform()
+            return curl
+
+
+        def test_left():
+            KEPT.append(get())
+
+
+        def test_closed():
+            get().close()
+
+
+        @pytest.fixture(scope="module")
+        def of_the_module():
+            KEPT.append(get())
+
+
+        def test_first(of_the_module):
+            pass
+
+
+        def test_last():
+            pass
+        """
+    )
+    before = server.counts()
+    outcome = run()
+    assert outcome.statuses == {"test_left": "leak", "test_last": "leak"}
+    first = outcome.findings[0]
+    assert (first["kind"], first["line"], first["scope"]) == ("unclosed-socket", None, "function")
+    (connection,) = first["connections"]
+    assert (connection["remote"], connection["status"]) == (server.url.removeprefix("http://"), "ESTABLISHED")
+    assert int(connection["local"].rpartition(":")[2]) == server.peers(before)[0].port
+
+
 def test_what_is_no_network_connection_is_not_reported(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(
         """

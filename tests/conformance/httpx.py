@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import httpx
@@ -74,6 +75,28 @@ class AsyncClient(Client):
 
     def close_response(self, response: Any) -> Any:
         return response.aclose()
+
+
+class HTTP2(Client):
+    """Several streams on one connection; where they are left unread is another matter."""
+
+    server = "h2_server"
+
+    def open(self, server: Server) -> Any:
+        return httpx.Client(http2=True, verify=ssl.create_default_context(cafile=server.ca))
+
+    def block(self, server: Server) -> Any:
+        return httpx.Client(http2=True, verify=ssl.create_default_context(cafile=server.ca))
+
+
+class AsyncHTTP2(AsyncClient):
+    server = "h2_server"
+
+    def open(self, server: Server) -> Any:
+        return httpx.AsyncClient(http2=True, verify=ssl.create_default_context(cafile=server.ca))
+
+    def block(self, server: Server) -> Any:
+        return httpx.AsyncClient(http2=True, verify=ssl.create_default_context(cafile=server.ca))
 
 
 LIMITED = {"timeout": {"connect": 5, "read": 5}}

@@ -32,6 +32,8 @@ class Library:
     """Whether a closed client that is used again opens connections again."""
     connects: ClassVar[bool] = False
     """Whether a client is connected as soon as it is opened."""
+    lives_on: ClassVar[bool] = False
+    """Whether a client that is dropped is kept alive by a thread of its own."""
     refused: ClassVar[tuple[type[Exception], ...]] = (OSError,)
     """What is raised where nobody listens."""
     limits: ClassVar[tuple[Any, ...]] = ()
@@ -76,12 +78,14 @@ class Library:
         raise NotImplementedError
 
     def has(self, need: str) -> bool:
-        """Whether the library can do that: one of the methods above, "threads", or be "refused" after it was opened."""
+        """Whether it has a method above, can be used by "threads", dies of "dropping", can be "refused" when open."""
         if need == "threads":
             return not self.backends
+        if need == "dropping":
+            return not self.lives_on
         if need == "refused":
             return self.kind != "socket"
         return getattr(type(self), need) is not getattr(Library, need)
 
     def __repr__(self) -> str:
-        return type(self).__name__
+        return f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}"
