@@ -49,7 +49,49 @@ HABITS = (
         "unclosed-session",
         "opentelemetry.exporter.*",
         "exporters send in the background until shutdown() of their provider",
-        "https://opentelemetry.io/docs/languages/python/exporters/",
+        "https://opentelemetry-python.readthedocs.io/en/stable/exporter/otlp/otlp.html",
+    ),
+    Habit(
+        "missing-timeout",
+        "docker.api.daemon.DaemonApiMixin.events",
+        "docker sets the timeout of its client aside where it waits for events, and takes none for it",
+        "https://github.com/docker/docker-py/pull/1528",
+    ),
+    Habit(
+        "missing-timeout",
+        "docker.api.image.ImageApiMixin.pull",
+        "docker sets the timeout of its client aside where it pulls an image, and takes none for it",
+        "https://github.com/docker/docker-py/pull/625",
+    ),
+    Habit(
+        "missing-timeout",
+        "docker.api.container.ContainerApiMixin.attach_socket",
+        "docker forgets the timeout of its client where it attaches to a socket, and takes none for it",
+        "https://docker-py.readthedocs.io/en/stable/api.html#docker.api.container.ContainerApiMixin.attach_socket",
+    ),
+    Habit(
+        "unclosed-response",
+        "docker.api.container.ContainerApiMixin.stats",
+        "a stream of statistics never ends, and docker hands out a generator that cannot close it",
+        "https://github.com/docker/docker-py/pull/3412",
+    ),
+    Habit(
+        "unclosed-response",
+        "docker.api.exec_api.ExecApiMixin.exec_start",
+        "docker reads the output from the socket beneath the response, and keeps that at the end of the output",
+        "https://github.com/docker/docker-py/issues/1755",
+    ),
+    Habit(
+        "unclosed-response",
+        "docker.api.container.ContainerApiMixin.attach*",
+        "as for exec_start(): the response is kept at the end of the output",
+        "https://github.com/docker/docker-py/issues/3282",
+    ),
+    Habit(
+        "unclosed-socket",
+        "kubernetes.stream.ws_client.websocket_call",
+        "stream() runs a command over a WebSocket, hands out its output, and closes nothing",
+        "https://github.com/kubernetes-client/python/blob/master/examples/pod_exec.py",
     ),
 )
 

@@ -5,6 +5,7 @@ import asyncio
 import httpcore
 import httpx
 import pytest
+import respx
 
 KEPT = []
 HTTPCORE = tuple(map(int, httpcore.__version__.split(".")))
@@ -79,6 +80,21 @@ def test_mount(url):
 def test_mount_left(url):
     client = httpx.Client(mounts={"http://": httpx.HTTPTransport(retries=1)})  # finds: unclosed-session
     client.get(url)
+
+
+@respx.mock
+def test_mocked():
+    respx.get("https://a.test/").mock(return_value=httpx.Response(200, text="hello"))
+    with httpx.Client() as client:
+        assert client.get("https://a.test/").text == "hello"
+        KEPT.append(client.send(client.build_request("GET", "https://a.test/"), stream=True))
+
+
+@respx.mock
+async def test_mocked_and_left():
+    respx.get("https://a.test/").mock(return_value=httpx.Response(200, text="hello"))
+    client = httpx.AsyncClient()  # finds: unclosed-session
+    await client.get("https://a.test/", timeout=httpx.Timeout(5, connect=None))  # finds: missing-timeout
 
 
 def test_transport_alone(url):
