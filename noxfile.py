@@ -12,10 +12,28 @@ NEWEST = ["3.10", "3.11", "3.12", "3.13"]
 # urllib3 flips at 1.26.16 (pools close themselves in a finalizer) and at 2.0; 2.0.2 is the first that was not yanked.
 # pytest 9 has subtests of its own; before that they are a plugin.
 STACKS = {
-    "oldest": ["pytest==8.0.0", "requests==2.28.0", "urllib3==1.26.16", "psutil==5.9.0", "pytest-subtests"],
+    "oldest": [
+        "pytest==8.0.0",
+        "psutil==5.9.0",
+        "requests==2.28.0",
+        "urllib3==1.26.16",
+        "httpx==0.24.0",
+        "httpcore==0.17.0",
+        "respx==0.20.2",  # newer ones need a newer httpx
+        "aiohttp==3.9.0",
+        "aioresponses",  # does not work with the newest aiohttp
+        "trio==0.22.0",
+        "httplib2==0.22.0",
+        "pyparsing<3.2",  # newer ones warn of what that httplib2 calls
+        "websockets==13.0",
+        "websocket-client==1.5.0",
+        "pytest-subtests",
+    ],
     "urllib3-1.26-last": ["pytest<9", "requests==2.31.0", "urllib3<2", "pytest-subtests"],
     "urllib3-2.0": ["pytest==8.4.*", "requests==2.30.0", "urllib3==2.0.2", "pytest-subtests"],
 }
+# Of each, ``tests/sdks`` has a file; elasticsearch's asyncio needs aiohttp.
+SDKS = ["boto3", "moto[server]", "docker", "elasticsearch[async]", "google-auth", "kubernetes", "PyGithub"]
 
 
 @nox.session(python=NEWEST)
@@ -31,6 +49,29 @@ def older(session: nox.Session, stack: str) -> None:
     """Older pytest, requests and urllib3."""
     session.install(".[test]", *STACKS[stack])
     session.run("pytest", *session.posargs)
+
+
+@nox.session(python="3.11")
+def sdks(session: nox.Session) -> None:
+    """The newest SDKs, which open connections for their users."""
+    session.install(".[test]", *SDKS)
+    session.run("pytest", "tests/test_sdks.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def forks(session: nox.Session) -> None:
+    """niquests, whose urllib3-future takes the place of urllib3: the checks that every library must pass."""
+    session.install(".[test]", "niquests")
+    session.run(
+        "pytest", "tests/test_conformance.py", "tests/test_instrumentation.py", "tests/test_cases.py", *session.posargs
+    )
+
+
+@nox.session(python="3.11")
+def greenlets(session: nox.Session) -> None:
+    """gevent, in whose presence everything waits a little longer."""
+    session.install(".[test]", "gevent")
+    session.run("pytest", "tests/test_greenlets.py", *session.posargs)
 
 
 @nox.session(python="3.11")

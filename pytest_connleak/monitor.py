@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from . import instrumentation, netstat, rules
 from .holders import Holder, Search
@@ -34,8 +35,11 @@ PATIENCE = 3
 MAX_SEARCHES = 3
 
 
-# Where these are, other code runs while this sleeps, without a thread of its own.
-_GREENLETS = frozenset({"gevent", "eventlet"})
+# Where these have a hub at work, other code runs while this sleeps, without a thread of its own.
+_HUBS: Mapping[str, Callable[[Any], object]] = {
+    "gevent._hub_local": lambda module: module.get_hub_if_exists(),
+    "eventlet.hubs": lambda module: getattr(module._threadlocal, "hub", None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +227,7 @@ class Monitor:
         threads = any(thread not in self._own_threads for thread in threading.enumerate())
         self._drain()  # only now: a thread that is gone has said all that it had to say
         self._look()
-        if not threads and not _GREENLETS.intersection(sys.modules):
+        if not threads and not any(name in sys.modules and hub(sys.modules[name]) for name, hub in _HUBS.items()):
             return
         waited, pause = 0.0, 0.001
         sites: set[tuple[str, int]] = set()
