@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 import requests
 import urllib3
@@ -221,6 +223,73 @@ def test_large_answer_left_unread(monitor: Monitor, nginx: Callable[[float], Ser
         response.read(10)
     assert kinds(verdict(monitor)) == ["unclosed-response"]
     response.close()
+
+
+# --- HTTP/2, and what speaks only HTTP/1.1 -------------------------------------------------------------------
+
+
+def test_one_unread_stream_of_several_on_one_connection(monitor: Monitor, h2_server: Server) -> None:
+    before = h2_server.counts()
+    with httpx.Client(http2=True, verify=trusting(h2_server)) as client:
+        streams = [client.send(client.build_request("GET", f"{h2_server.url}/drip/3"), stream=True) for _ in range(3)]
+        assert {stream.http_version for stream in streams} == {"HTTP/2"}
+        streams[0].read()
+        streams[2].close()
+        h2_server.wait_until(since=before, opened=1, open=1)
+    (finding,) = verdict(monitor)
+    assert (finding.kind, finding.object, len(finding.connections)) == ("unclosed-response", "httpx.Response", 1)
+    streams[1].close()
+    h2_server.wait_until(since=before, open=0)
+
+
+def test_all_streams_read(monitor: Monitor, h2_server: Server) -> None:
+    before = h2_server.counts()
+    with httpx.Client(http2=True, verify=trusting(h2_server)) as client:
+        for stream in [client.send(client.build_request("GET", h2_server.url), stream=True) for _ in range(5)]:
+            stream.read()
+    h2_server.wait_until(since=before, opened=1, open=0)
+    assert verdict(monitor) == []
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_fall_back_to_the_older_protocol(monitor: Monitor, tls_server: Server, closed: bool) -> None:
+    before = tls_server.counts()
+    client = httpx.Client(http2=True, verify=trusting(tls_server))
+    assert client.get(tls_server.url).http_version == "HTTP/1.1"
+    tls_server.wait_until(since=before, opened=1, open=1)
+    if closed:
+        client.close()
+        assert verdict(monitor) == []
+    else:
+        (finding,) = verdict(monitor)
+        assert finding.kind == "unclosed-session"
+        assert [int(c.local.rpartition(":")[2]) for c in finding.connections] == [tls_server.peers(before)[0].port]
+        client.close()
+    tls_server.wait_until(since=before, open=0)
+
+
+def trusting(server: Server) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=server.ca)
+
+
+# --- Unix sockets -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["closed", "left", "stream left"])
+def test_over_a_unix_socket(monitor: Monitor, unix_server: Server, end: str) -> None:
+    before = unix_server.counts()
+    client = httpx.Client(transport=httpx.HTTPTransport(uds=unix_server.path))
+    request = client.build_request("GET", "http://docker/size/3000000")
+    response = client.send(request, stream=end == "stream left")
+    unix_server.wait_until(since=before, opened=1, open=1)
+    if end != "left":
+        client.close()
+    findings = verdict(monitor)
+    assert kinds(findings) == {"closed": [], "left": ["unclosed-session"], "stream left": ["unclosed-response"]}[end]
+    assert [c.remote for f in findings for c in f.connections] == [unix_server.path] * len(findings)
+    response.close()
+    client.close()
+    unix_server.wait_until(since=before, open=0)
 
 
 # --- time -----------------------------------------------------------------------------------------------
