@@ -73,7 +73,8 @@ class Entry:
                 {"local": safe(c.local), "remote": safe(c.remote), "status": c.status, "fd": c.fd}
                 for c in finding.connections
             ),
-            stack=_lines(finding.origin.stack, root),
+            # What an event loop or a test runner adds in between helps nobody.
+            stack=_lines((f for n, f in enumerate(finding.origin.stack) if f.user or n == 0), root),
             library_stack=_lines(finding.origin.inner, root),
             source=safe(origin.source_line(place)) if place else "",
             help="\n".join(map(safe, finding.help.split("\n"))),

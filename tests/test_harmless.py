@@ -815,3 +815,27 @@ def test_threads(end: str, expected: int, pytester: pytest.Pytester, run: RunTes
     findings = run(here=True).findings
     assert len(findings) == expected
     assert {finding["nodeid"].rpartition("::")[2] for finding in findings} <= {"test_threads"}
+
+
+def test_in_debug_mode_a_task_notes_the_same_as_ever(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(
+        """
+        import asyncio
+
+
+        async def work():
+            await asyncio.sleep(0)
+
+
+        def test_it():
+            async def main():
+                made = asyncio.create_task(work()), asyncio.ensure_future(asyncio.sleep(0))
+                assert all(task._source_traceback[-1].filename == asyncio.tasks.__file__ for task in made)
+                await asyncio.gather(*made)
+
+            asyncio.run(main(), debug=True)
+        """
+    )
+    expected = {"passed": 1}
+    assert run(plugins=(), report=False).outcomes == expected
+    assert run().outcomes == expected

@@ -6,6 +6,7 @@ Followed sources: ``Lib/asyncio/selector_events.py``, ``sslproto.py``, ``streams
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import nullcontext
 from types import CodeType
 from typing import Any
 
@@ -54,8 +55,10 @@ def dropped(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 def task_made(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     """``asyncio.gather(client.get(a), client.get(b))`` leaves no line of the user's on the stacks of its tasks."""
     code: CodeType | None = getattr(call.argument(0, "coro"), "cr_code", None)
-    if code is not None and origin.classify(code.co_filename) == "user":
-        yield
-    else:
-        with probe.making_a_task():
-            yield
+    is_users = code is not None and origin.classify(code.co_filename) == "user"
+    with nullcontext() if is_users else probe.making_a_task():
+        outcome = yield
+    # In debug mode a task notes where it was made, and that is not in this plugin.
+    noted = getattr(outcome.result, "_source_traceback", None)
+    if noted and origin.classify(noted[-1].filename) == "plugin":
+        del noted[-1]
