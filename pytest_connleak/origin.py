@@ -41,8 +41,8 @@ MAX_SHOWN = 16
 # _is_internal_frame in Lib/logging), so a warning still names the line that it named without the wrapper.
 WRAPPER = "<pytest_connleak importlib._bootstrap>"
 
-# The modules whose frames are the outermost ones of a task.
-_EVENT_LOOPS = frozenset({"asyncio.events", "asyncio.base_events", "trio._core._run"})
+# The functions by which event loops run a turn of a task.
+_TURNS = frozenset({("asyncio.events", "_run"), ("trio._core._run", "unrolled_run")})
 
 _DOCTEST = re.compile(r"<doctest (?P<name>.+)\[(?P<example>\d+)\]>")
 
@@ -127,7 +127,7 @@ def user_frame_below_plugin() -> bool:
 
 def within_event_loop(raw: RawStack) -> RawStack:
     """The part of a stack that an event loop runs: whoever runs the loop has not called it."""
-    loop = next((i for i, (_, _, module) in enumerate(raw) if module in _EVENT_LOOPS), None)
+    loop = next((i for i, (code, _, module) in enumerate(raw) if (module, code.co_name) in _TURNS), None)
     return raw[:loop]
 
 

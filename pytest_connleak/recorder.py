@@ -246,6 +246,12 @@ class Recorder:
         if number is not None and not _thread.finalizing:
             self._append(Released(number))
 
+    def ended(self, sock: object) -> None:
+        """Both ways of a socket were shut down: the response on it holds no connection any more."""
+        for connection, number in list(self._borrowed.items()):
+            if getattr(connection, "sock", None) is sock and not _thread.finalizing:
+                self._append(Released(number))
+
     def closed(self, obj: object) -> None:
         """Somebody closed the object; often called from finalizers."""
         number = self._number_of_the_dying(obj)
@@ -317,17 +323,17 @@ class Recorder:
     # --- stacks ---------------------------------------------------------------------------------------
 
     def submitted(self, work: object) -> None:
-        """Work was handed to another thread, here."""
+        """Work was handed to another thread, or a thread was started, here."""
         self._submitters[work] = self._stack()
 
     @contextmanager
     def working_on(self, work: object) -> Iterator[None]:
         """This thread does that work."""
-        _thread.submitter = self._submitters.pop(work, ())
+        before, _thread.submitter = _thread.submitter, self._submitters.pop(work, ())
         try:
             yield
         finally:
-            _thread.submitter = ()
+            _thread.submitter = before
 
     @contextmanager
     def making_a_task(self) -> Iterator[None]:

@@ -32,7 +32,20 @@ def test_every_target_exists_in_the_installed_version(observer: Any) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["aiohttp", "asyncio", "futures", "http_client", "httpcore", "httpx", "requests", "responses", "socket", "urllib3"],
+    [
+        "aiohttp",
+        "asyncio",
+        "futures",
+        "http_client",
+        "httpcore",
+        "httpx",
+        "requests",
+        "responses",
+        "socket",
+        "threading",
+        "trio",
+        "urllib3",
+    ],
 )
 def test_every_library_is_one_file(name: str) -> None:
     assert name in {Path(inspect.getfile(o.function)).stem for o in OBSERVERS}

@@ -78,9 +78,11 @@ def adapter_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 
 
 def _managers(session: object) -> Iterator[object]:
-    """The pool managers of a session's adapters, also those for proxies."""
+    """The pool managers of a session's adapters, also those for proxies, and the pools for Unix sockets."""
     for adapter in list(getattr(session, "adapters", {}).values()):
         attributes = getattr(adapter, "__dict__", {})
         if "poolmanager" in attributes:
             yield attributes["poolmanager"]
         yield from list(attributes.get("proxy_manager", {}).values())
+        # docker's and requests-unixsocket's; their mapping has no other way to look without using it.
+        yield from list(getattr(attributes.get("pools"), "_container", {}).values())

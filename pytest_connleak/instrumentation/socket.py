@@ -67,6 +67,12 @@ def detached(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
+@instrumentation.after("socket:socket.shutdown")
+def shut_down(probe: Probe, call: Call) -> None:
+    if call.argument(0, "how") == socket.SHUT_RDWR:
+        probe.ended(call.instance)
+
+
 def _caller() -> FrameType | None:
     """The frame that called into the socket module, or the socket module's ``accept``."""
     frame: FrameType | None = sys._getframe(1)

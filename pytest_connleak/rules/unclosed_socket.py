@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import Evidence, Finding, Frame, Tracked
+from ..model import Evidence, Finding, Tracked
 from ..settings import Settings
-from .interface import Rule, fate
+from .interface import Rule, fate, public_name
 
 rule = Rule(__name__, title="a socket that was not closed")
 
@@ -33,10 +33,4 @@ def _message(socket: Tracked) -> str:
     if socket.origin.place is None:
         return f"{what} still open; it was opened outside of Python, so no line can be named"
     called = socket.origin.called
-    return f"{what}, opened by {_public_name(called)}(), {fate(socket)}" if called else f"{what} {fate(socket)}"
-
-
-def _public_name(frame: Frame) -> str:
-    """``websocket.create_connection`` for ``websocket._core.create_connection``; ``ftplib.FTP`` for its constructor."""
-    parts = f"{frame.module}.{frame.function}".removesuffix(".__init__").split(".")
-    return ".".join(part for part in parts if not part.startswith("_"))
+    return f"{what}, opened by {public_name(called)}(), {fate(socket)}" if called else f"{what} {fate(socket)}"

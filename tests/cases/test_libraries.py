@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+import threading
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -31,6 +32,18 @@ def test_without_a_timeout(url):
     station = weather.Station(url)
     station.forever()  # finds: missing-timeout
     station.close()
+
+
+def test_in_a_thread_of_the_library(url):
+    station = weather.Station(url)
+    station.refresh().join()  # finds: missing-timeout
+    station.close()
+
+
+def test_in_a_thread_without_a_line_of_its_own(url):
+    thread = threading.Thread(target=requests.get, args=(url,))
+    thread.start()  # finds: missing-timeout
+    thread.join()
 
 
 def test_subclass_of_a_library(url):

@@ -1,0 +1,26 @@
+"""Threads: who started one in which nothing of the user's runs.
+
+``Thread(target=requests.get, args=(url,))`` leaves no line of the user's on the stack of the thread, nor do the
+threads that libraries start.  Followed source: ``Lib/threading.py`` (``_bootstrap_inner`` is the outermost call in a
+thread, which subclasses do not override).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from .interface import Call, Instrumentation, Outcome, Probe
+
+instrumentation = Instrumentation("threading")
+
+
+@instrumentation.around("threading:Thread.start")
+def started(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    probe.submitted(call.instance)
+    yield
+
+
+@instrumentation.around("threading:Thread._bootstrap_inner")
+def runs(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    with probe.working_on(call.instance):
+        yield
