@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """A habit: findings of ``kind`` with a frame ``module.function`` of this :mod:`fnmatch` pattern."""
+    """A habit: findings of ``kind`` with a frame ``module.function``, or about an object, of this fnmatch pattern."""
 
     kind: str
     pattern: str
@@ -44,6 +44,12 @@ HABITS = (
         "sentry_sdk.transport.*",
         "the background worker keeps its pool until the process exits",
         "https://docs.sentry.io/platforms/python/configuration/draining/",
+    ),
+    Habit(
+        "unclosed-session",
+        "starlette.testclient.TestClient",
+        "the documented use is client = TestClient(app); it has no connections, and a with block also starts the app",
+        "https://fastapi.tiangolo.com/tutorial/testing/",
     ),
     Habit(
         "unclosed-session",
@@ -97,6 +103,6 @@ HABITS = (
 
 
 def habit(kind: str, names: frozenset[str]) -> Habit | None:
-    """The habit that a finding with these ``module.function`` names belongs to."""
+    """The habit that a finding with these names of its object and of its frames belongs to."""
     matching = (h for h in HABITS if h.kind == kind and any(fnmatchcase(name, h.pattern) for name in names))
     return next(matching, None)

@@ -39,7 +39,7 @@ def _is_tooling(finding: Finding) -> bool:
 def _status(
     finding: Finding, matching: Sequence[Ignore], names: frozenset[str], settings: Settings
 ) -> tuple[Status, str | None]:
-    known = habit(finding.kind, names)
+    known = habit(finding.kind, names | {finding.object})
     if matching:
         return "ignored", matching[0].reason
     if known is not None and settings.library == "list":

@@ -38,6 +38,8 @@ def client_opened(probe: Probe, call: Call) -> None:
 @instrumentation.after("httpx._client:Client.__exit__", ends=("session",))
 @instrumentation.after("httpx._client:AsyncClient.aclose", ends=("session",))
 @instrumentation.after("httpx._client:AsyncClient.__aexit__", ends=("session",))
+# It is a Client, and leaves its block without a word to that.
+@instrumentation.after("starlette.testclient:TestClient.__exit__")
 def client_closed(probe: Probe, call: Call) -> None:
     probe.adopted(call.instance, _pools(call.instance))
     probe.closed(call.instance)
