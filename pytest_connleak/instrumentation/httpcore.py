@@ -1,4 +1,4 @@
-"""httpcore 0.17 and later: connection pools, streamed responses and the timeouts in effect, sync and async.
+"""httpcore 0.17 and later, and httpcore2: pools, streamed responses and the timeouts in effect, sync and async.
 
 What httpx sends over the network passes here.  Followed sources: ``httpcore/_sync/connection_pool.py`` and
 ``_async/connection_pool.py`` (``handle_request``; the byte stream of a response, whose ``close()`` gives the
@@ -18,11 +18,13 @@ from .interface import Call, Instrumentation, Outcome, Probe
 instrumentation = Instrumentation(
     "httpcore",
     "httpcore",
+    copies=("httpcore2",),
     advice={
-        "httpcore": Advice(
+        name: Advice(
             response='with pool.stream("GET", url) as response:\n    ...',
             timeout='extensions={"timeout": {"connect": 10, "read": 10}}',
         )
+        for name in ("httpcore", "httpcore2")
     },
 )
 

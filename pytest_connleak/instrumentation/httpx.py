@@ -1,4 +1,6 @@
-"""httpx 0.24 and later: clients, sync and async; their connections, responses and timeouts are httpcore's.
+"""httpx 0.24 and later, and httpx2, which goes on from there: clients, sync and async.
+
+Their connections, responses and timeouts are httpcore's.
 
 Followed sources: ``httpx/_client.py`` (``send``: one call of the user, with its redirects and its authentication;
 ``_send_single_request``: the timeout that is passed to the transport, mocked or not), ``httpx/_transports/default.py``.
@@ -15,12 +17,14 @@ from .interface import Call, Instrumentation, Outcome, Probe
 instrumentation = Instrumentation(
     "httpx",
     "httpx",
+    copies=("httpx2",),
     advice={
-        "httpx": Advice(
+        name: Advice(
             session="with {name}(...) as client:\n    {body}",
             response='with client.stream("GET", url) as response:\n    ...',
-            timeout="timeout=10  # or httpx.Timeout(10, read=60), in seconds",
+            timeout=f"timeout=10  # or {name}.Timeout(10, read=60), in seconds",
         )
+        for name in ("httpx", "httpx2")
     },
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -13,6 +13,8 @@ from .interface import Library
 
 
 class Client(Library):
+    api: ClassVar[Any] = httpx
+    """The package; that of httpx2 has the same names."""
     instrumentation = "httpx"
     object = "httpx.Client"
     response = "httpx.Response"
@@ -21,13 +23,13 @@ class Client(Library):
     no_limits = (None, httpx.Timeout(5, read=None), httpx.Timeout(5, connect=None), httpx.Timeout(None))
 
     def open(self, server: Server) -> Any:
-        return httpx.Client(follow_redirects=True)
+        return self.api.Client(follow_redirects=True)
 
     def close(self, client: Any) -> Any:
         return client.close()
 
     def block(self, server: Server) -> Any:
-        return httpx.Client(follow_redirects=True)
+        return self.api.Client(follow_redirects=True)
 
     def send(self, client: Any, url: str) -> Any:
         return client.get(url).content
@@ -36,7 +38,7 @@ class Client(Library):
         return client.get(url, timeout=limit).content
 
     def stream(self, client: Any, url: str) -> Any:
-        return client.send(httpx.Request("GET", url, extensions=LIMITED), stream=True)
+        return client.send(self.api.Request("GET", url, extensions=LIMITED), stream=True)
 
     def read(self, response: Any) -> Any:
         return response.read()
@@ -50,13 +52,13 @@ class AsyncClient(Client):
     backends = ("asyncio", "trio")
 
     def open(self, server: Server) -> Any:
-        return httpx.AsyncClient(follow_redirects=True)
+        return self.api.AsyncClient(follow_redirects=True)
 
     def close(self, client: Any) -> Any:
         return client.aclose()
 
     def block(self, server: Server) -> Any:
-        return httpx.AsyncClient(follow_redirects=True)
+        return self.api.AsyncClient(follow_redirects=True)
 
     async def send(self, client: Any, url: str) -> Any:
         return (await client.get(url)).content
@@ -68,7 +70,7 @@ class AsyncClient(Client):
         return client.get(url, timeout=None)
 
     async def stream(self, client: Any, url: str) -> Any:
-        return await client.send(httpx.Request("GET", url, extensions=LIMITED), stream=True)
+        return await client.send(self.api.Request("GET", url, extensions=LIMITED), stream=True)
 
     def read(self, response: Any) -> Any:
         return response.aread()
@@ -83,20 +85,20 @@ class HTTP2(Client):
     server = "h2_server"
 
     def open(self, server: Server) -> Any:
-        return httpx.Client(http2=True, verify=ssl.create_default_context(cafile=server.ca))
+        return self.api.Client(http2=True, verify=ssl.create_default_context(cafile=server.ca))
 
     def block(self, server: Server) -> Any:
-        return httpx.Client(http2=True, verify=ssl.create_default_context(cafile=server.ca))
+        return self.api.Client(http2=True, verify=ssl.create_default_context(cafile=server.ca))
 
 
 class AsyncHTTP2(AsyncClient):
     server = "h2_server"
 
     def open(self, server: Server) -> Any:
-        return httpx.AsyncClient(http2=True, verify=ssl.create_default_context(cafile=server.ca))
+        return self.api.AsyncClient(http2=True, verify=ssl.create_default_context(cafile=server.ca))
 
     def block(self, server: Server) -> Any:
-        return httpx.AsyncClient(http2=True, verify=ssl.create_default_context(cafile=server.ca))
+        return self.api.AsyncClient(http2=True, verify=ssl.create_default_context(cafile=server.ca))
 
 
 LIMITED = {"timeout": {"connect": 5, "read": 5}}
