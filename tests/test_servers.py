@@ -17,28 +17,46 @@ import pytest
 import requests
 import urllib3
 
+import servers
 from servers import Counts, Server, client, http_server
+from servers.checking import LARGE, TIMEOUT, ask, assert_seen_open, connected, read_to_end
 
-TIMEOUT = 5
+SERVERS = [
+    servers.http_server,
+    servers.tls_server,
+    servers.proxy_server,
+    servers.h2_server,
+    servers.ws_server,
+    servers.ftp_server,
+    servers.smtp_server,
+    servers.xmlrpc_server,
+]
+"""What listens on 127.0.0.1 and is there wherever the tests are."""
+FIXTURES = [
+    ("url", "server", "url", "CONNLEAK_TEST_URL"),
+    ("unix_path", "unix_server", "path", "CONNLEAK_TEST_UNIX_PATH"),
+    ("tls_url", "tls_server", "url", "CONNLEAK_TEST_TLS_URL"),
+    ("ca", "tls_server", "ca", "CONNLEAK_TEST_CA"),
+    ("h2_url", "h2_server", "url", "CONNLEAK_TEST_H2_URL"),
+    ("h2_ca", "h2_server", "ca", "CONNLEAK_TEST_H2_CA"),
+    ("proxy_url", "proxy", "url", "CONNLEAK_TEST_PROXY_URL"),
+    ("ws_url", "ws_server", "url", "CONNLEAK_TEST_WS_URL"),
+    ("ftp_url", "ftp_server", "url", "CONNLEAK_TEST_FTP_URL"),
+    ("smtp_url", "smtp_server", "url", "CONNLEAK_TEST_SMTP_URL"),
+    ("xmlrpc_url", "xmlrpc_server", "url", "CONNLEAK_TEST_XMLRPC_URL"),
+]
+"""The address, of which server it is and which attribute, and the variable that tells it to runs inside a test."""
+MAYBE_THERE = [
+    ("server6", "url6", "CONNLEAK_TEST_URL6"),
+    ("moto_server", "moto_url", "CONNLEAK_TEST_MOTO_URL"),
+]
 ENFORCES_LENGTH = pytest.mark.skipif(urllib3.__version__ < "2", reason="urllib3 2 looks whether the answer is complete")
-LARGE = 20_000_000
-"""More bytes than the buffers between client and server hold."""
 
 
 @pytest.fixture
 def before(server: Server) -> Counts:
     """What the HTTP server saw before the test."""
     return server.counts()
-
-
-@contextlib.contextmanager
-def connected(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
-        yield connection
-
-
-def ask(connection: socket.socket, path: str) -> None:
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
 
 
 # --- the paths ----------------------------------------------------------------------------------------
@@ -174,11 +192,6 @@ def test_many_at_once(server: Server, before: Counts) -> None:
 # --- what nobody closed -------------------------------------------------------------------------------
 
 
-def assert_seen_open(server: Server, before: Counts) -> None:
-    with pytest.raises(AssertionError, match=r"no open=0 within 0.1 s, but Counts\(.* open=1,"):
-        server.wait_until(since=before, open=0, timeout=0.1)
-
-
 def test_a_silent_connection_is_open(server: Server, before: Counts) -> None:
     with connected(server.port) as connection:
         assert_seen_open(server, before)
@@ -199,8 +212,7 @@ def test_what_the_server_closed_first_is_open_until_the_client_closes(
 ) -> None:
     with connected(server.port) as connection:
         ask(connection, path)
-        while connection.recv(4096):
-            pass
+        read_to_end(connection)
         assert_seen_open(server, before)
     server.wait_until(since=before, open=0)
 
@@ -343,27 +355,37 @@ def test_asking_opens_no_socket(server: Server, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_run_inside_a_test_uses_the_same_servers(
-    pytester: pytest.Pytester, server: Server, tls_server: Server, proxy: Server, before: Counts
+    pytester: pytest.Pytester, request: pytest.FixtureRequest, server: Server, before: Counts
 ) -> None:
+    addresses = {}
+    for fixture, of_server, attribute, variable in FIXTURES:
+        addresses[fixture] = getattr(request.getfixturevalue(of_server), attribute), variable
     pytester.makepyfile(
         f"""
         import os
 
+        import pytest
         import requests
 
-        def test_addresses(url, tls_url, ca, proxy_url):
-            assert url == os.environ["CONNLEAK_TEST_URL"] == {server.url!r}
-            assert tls_url == os.environ["CONNLEAK_TEST_TLS_URL"] == {tls_server.url!r}
-            assert ca == os.environ["CONNLEAK_TEST_CA"] == {tls_server.ca!r}
-            assert proxy_url == os.environ["CONNLEAK_TEST_PROXY_URL"] == {proxy.url!r}
+        @pytest.mark.parametrize(("fixture", "address", "variable"), {[(f, *a) for f, a in addresses.items()]!r})
+        def test_address(request, fixture, address, variable):
+            assert request.getfixturevalue(fixture) == os.environ[variable] == address
 
         def test_request(url):
             requests.get(url, timeout=5)
         """
     )
     inner = pytester.runpytest_subprocess("-p", "servers.plugin", "-p", "no:connleak", timeout=60)
-    inner.assert_outcomes(passed=2)
+    inner.assert_outcomes(passed=len(FIXTURES) + 1)
     server.wait_until(since=before, opened=1, open=0, requests=1)
+
+
+@pytest.mark.parametrize(("server_of", "fixture", "variable"), MAYBE_THERE)
+def test_the_environment_names_what_may_not_be_there(
+    request: pytest.FixtureRequest, server_of: str, fixture: str, variable: str
+) -> None:
+    running = request.getfixturevalue(server_of)
+    assert request.getfixturevalue(fixture) == os.environ[variable] == running.url
 
 
 def test_close_ends_it(capfd: pytest.CaptureFixture[str]) -> None:
@@ -374,24 +396,59 @@ def test_close_ends_it(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("start", ["http_server()", "tls_server()", "proxy_server()"])
-def test_no_server_outlives_who_started_it(start: str) -> None:
-    assert_ends_with_its_starter(start)
+@pytest.mark.parametrize("start", SERVERS)
+def test_a_server_says_nothing_of_its_own(start: Callable[[], Server], capfd: pytest.CaptureFixture[str]) -> None:
+    with start() as server:
+        with connected(server.port) as connection:
+            connection.sendall(b"QUIT\r\n\r\n")  # which only some of them understand
+            server.wait_until(opened=1, open=1)
+        server.wait_until(opened=1, open=0)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("start", SERVERS)
+def test_no_server_outlives_who_started_it(start: Callable[[], Server]) -> None:
+    assert_ends_with_its_starter(f"{start.__name__}()")
+
+
+def test_no_relay_outlives_who_started_it(server: Server) -> None:
+    assert_ends_with_its_starter(f"relay_server('127.0.0.1', {server.port})")
 
 
 def test_nginx_does_not_outlive_who_started_it(nginx: Callable[[float], Server]) -> None:
     assert_ends_with_its_starter("nginx_server(1)")
 
 
-def assert_ends_with_its_starter(start: str) -> None:
-    program = f"from servers import *; server = {start}; print(server.port, flush=True); input()"
+def test_moto_does_not_outlive_who_started_it(moto_server: Server) -> None:
+    assert_ends_with_its_starter("moto_server()")
+
+
+def test_no_server_on_a_unix_socket_outlives_who_started_it() -> None:
+    with starter("unix_server()", "path") as (path, process), socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + TIMEOUT
+        while os.path.exists(os.path.dirname(path)):  # it takes its directory with it
+            assert time.monotonic() < deadline, path
+            time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def starter(start: str, attribute: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A process that has started a server, which has this attribute."""
+    program = f"from servers import *; server = {start}; print(server.{attribute}, flush=True); input()"
     command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=client.ROOT) as starter:
-        assert starter.stdout is not None
-        port = int(starter.stdout.readline())
-        with connected(port):
-            os.kill(starter.pid, signal.SIGKILL)
-    assert_refused(port)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=client.ROOT) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip(), process
+
+
+def assert_ends_with_its_starter(start: str) -> None:
+    with starter(start, "port") as (port, process), connected(int(port)):
+        os.kill(process.pid, signal.SIGKILL)
+    assert_refused(int(port))
 
 
 def test_a_server_that_cannot_start_says_so(capfd: pytest.CaptureFixture[str]) -> None:

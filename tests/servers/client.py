@@ -36,6 +36,7 @@ class Peer(NamedTuple):
     """One connection as its server saw it; ``port`` is the client's."""
 
     port: int
+    """0 from a Unix socket, whose clients have none."""
     open: bool
     requests: int
 
@@ -59,7 +60,10 @@ class Server:
             self.close()
             raise
         self.port: int = hello["port"]
-        self.url: str = f"{hello['scheme']}://127.0.0.1:{self.port}"
+        self.path: str | None = hello.get("path")
+        """That of the Unix socket on which it listens instead of a port."""
+        address = self.path or f"{hello.get('host', '127.0.0.1')}:{self.port}"
+        self.url: str = f"{hello['scheme']}://{address}"
         self.ca: str | None = hello.get("ca")
         """The path of the certificate to trust, where it speaks TLS."""
 
@@ -152,6 +156,51 @@ def http_server() -> Server:
 def tls_server() -> Server:
     """The same over TLS, for 127.0.0.1 and localhost; its ``ca`` is the certificate to trust."""
     return Server("http_server", "--tls")
+
+
+def server6() -> Server:
+    """The HTTP server on ::1."""
+    return Server("http_server", "--ipv6")
+
+
+def unix_server() -> Server:
+    """The HTTP server on a Unix socket, which is also as much of a Docker engine as ``unix_server`` lists."""
+    return Server("unix_server")
+
+
+def h2_server() -> Server:
+    """A server for HTTP/2 over TLS, and for HTTP/1.1; its ``ca`` is the certificate to trust."""
+    return Server("h2_server")
+
+
+def ws_server() -> Server:
+    """A WebSocket server with the paths that ``ws_server`` lists."""
+    return Server("ws_server")
+
+
+def ftp_server() -> Server:
+    """An FTP server, which counts the connections for data as well."""
+    return Server("ftp_server")
+
+
+def smtp_server() -> Server:
+    """An SMTP server that takes every mail."""
+    return Server("smtp_server")
+
+
+def xmlrpc_server() -> Server:
+    """An XML-RPC server with the functions that ``xmlrpc_server`` lists."""
+    return Server("xmlrpc_server")
+
+
+def moto_server() -> Server:
+    """A stand-in for AWS; needs ``moto[server]``."""
+    return Server("moto_server")
+
+
+def relay_server(*address: str | int) -> Server:
+    """A relay in front of what listens at this host and port, or on this Unix socket."""
+    return Server("relay", *map(str, address))
 
 
 def proxy_server() -> Server:

@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -22,6 +22,7 @@ from socketserver import ThreadingTCPServer
 from typing import Any, Protocol
 
 HOST = "127.0.0.1"
+ANY_PORT = (HOST, 0)
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Peer:
     """One connection that was accepted; only the thread that serves it writes here."""
 
     port: int
+    """The client's; 0 from a Unix socket, whose clients have none."""
     open: bool = True
     requests: int = 0
 
@@ -39,21 +41,33 @@ class CountingServer(ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, handler: type[Handler], tls: ssl.SSLContext | None = None):
-        super().__init__((HOST, 0), BaseHTTPRequestHandler)
-        self.port: int = self.server_address[1]
+    def __init__(
+        self,
+        handler: Callable[[socket.socket, Peer, CountingServer], object],
+        tls: ssl.SSLContext | None = None,
+        address: Any = ANY_PORT,
+    ):
+        """Listen at ``address``, which is a host and a port, or the path of a Unix socket."""
+        self.address_family = family(address)
+        super().__init__(address, BaseHTTPRequestHandler)
+        self.port: int = 0 if self.address_family == socket.AF_UNIX else self.server_address[1]
         self._handler = handler
         self._tls = tls
         self._peers: list[Peer] = []
+        self._listeners = [self.socket]
         self._accepting = threading.Lock()
 
     def get_request(self) -> tuple[Any, Any]:
         """Accept a connection; its ``Peer`` goes with it instead of its address."""
         with self._accepting:
-            connection, (_, port) = super().get_request()
-            peer = Peer(port)
-            self._peers.append(peer)
-            return connection, peer
+            return self._accept(self.socket)
+
+    def _accept(self, listener: socket.socket) -> tuple[socket.socket, Peer]:
+        """Accept a connection, and count it; only while no other is accepted, and nothing asked."""
+        connection, address = listener.accept()
+        peer = Peer(address[1] if address else 0)
+        self._peers.append(peer)
+        return connection, peer
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection, from its first byte until the client has closed it."""
@@ -76,10 +90,11 @@ class CountingServer(ThreadingTCPServer):
 
     def peers(self, opened: int, /, *others: int) -> list[tuple[int, bool, int]]:
         """Client's port, open and requests of the connections that came after the first ``opened``."""
-        while select.select([self], [], [], 0)[0]:  # a client has connected that is not accepted yet
-            time.sleep(0.0005)
-        with self._accepting:
-            return [(peer.port, peer.open, peer.requests) for peer in self._peers[opened:]]
+        while True:
+            with self._accepting:
+                if not select.select(self._listeners, [], [], 0)[0]:
+                    return [(peer.port, peer.open, peer.requests) for peer in self._peers[opened:]]
+            time.sleep(0.0005)  # a client has connected that is not accepted yet
 
     def counts(self, opened: int, /, *others: int) -> tuple[int, int, int, int]:
         """How many connections came after the first ``opened``, are open, are closed; their requests."""
@@ -93,14 +108,21 @@ class CountingServer(ThreadingTCPServer):
         converse(self, port=self.port, **about)
 
 
+def family(address: Any) -> socket.AddressFamily:
+    """What kind of socket has such an address."""
+    if isinstance(address, str):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
 class Handler(BaseHTTPRequestHandler):
     """Counts the requests of a connection, keeps it alive, and leaves it to ``respond`` what to answer."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # headers and body are two writes
 
     def __init__(self, connection: socket.socket, peer: Peer, server: CountingServer):
         self.peer = peer
+        self.disable_nagle_algorithm = connection.family != socket.AF_UNIX  # headers and body are two writes
         super().__init__(connection, (HOST, peer.port), server)
 
     def respond(self) -> None:

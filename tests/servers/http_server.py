@@ -1,6 +1,6 @@
-"""An HTTP/1.1 server, with ``--tls`` an HTTPS one: ``python -m servers.http_server [--tls]``.
+"""An HTTP/1.1 server, with ``--tls`` an HTTPS one: ``python -m servers.http_server [--tls | --ipv6]``.
 
-The paths, for any method:
+It listens on 127.0.0.1, with ``--ipv6`` on ::1.  The paths, for any method:
 
     /                   "hello"
     /size/N             N bytes
@@ -28,11 +28,10 @@ import socket
 import ssl
 import struct
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from .certificate import certificate
 from .counting import CountingServer, Handler
 
 GREETING = b"hello"
@@ -162,21 +161,19 @@ PATHS: dict[str, Callable[..., None]] = {
 }
 
 
-def main(tls: bool) -> None:
+def main(tls: bool, ipv6: bool) -> None:
     """Serve until stdin ends."""
+    if ipv6:
+        CountingServer(PathHandler, address=("::1", 0)).run(scheme="http", host="[::1]")
+        return
     if not tls:
         CountingServer(PathHandler).run(scheme="http")
         return
-    import trustme  # slow to import, and of no use without TLS
-
-    with tempfile.TemporaryDirectory(prefix="servers-") as directory:
-        bundle = Path(directory, "ca.pem")
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(bundle))
+    with certificate() as (ca, chain):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        CountingServer(PathHandler, context).run(scheme="https", ca=str(bundle))
+        context.load_cert_chain(chain)
+        CountingServer(PathHandler, context).run(scheme="https", ca=ca)
 
 
 if __name__ == "__main__":
-    main(tls="--tls" in sys.argv[1:])
+    main(tls="--tls" in sys.argv[1:], ipv6="--ipv6" in sys.argv[1:])
