@@ -101,12 +101,12 @@ class Search:
         opaque: types, with their subclasses, of objects that hold everything and explain nothing, like a test
             runner's. A definition may be of such a type, too: those in ``fixtures`` are recognised first.
         ignore: ``id()`` of containers that hold the suspect only for the caller.
-        budget: seconds that a search may take before it answers with the best that it has found; exceeded
-            only if the first pass through the heap already takes longer.
+        budget: seconds that a search may take before it answers with the best that it has found, of this thread's
+            own time, as a busy machine lets it wait; exceeded only if the first pass through the heap takes longer.
     """
 
     # Kept here since freezegun replaces it in the namespaces of modules, and frozen time would never be up.
-    _clock = staticmethod(time.perf_counter)
+    _clock = staticmethod(time.thread_time)
 
     def __init__(
         self,

@@ -118,8 +118,10 @@ class Ledger:
                 parent.children = tuple(number for number in parent.children if number != event.id)
             life.parents.clear()
         elif isinstance(event, Sent):
-            for used in (life, *self._pools_above(life)):
-                self._use(used, event)
+            self._use(life, event)
+            for above in self._pools_above(life):
+                if event.first or above.parents:  # else it has said for itself that it sends
+                    self._use(above, event)
         elif isinstance(event, Closed):
             # A session whose adapter closes nothing is not closed.
             if life.opened.kind != "session" or not any(child.in_use for child in self._open_children(life)):

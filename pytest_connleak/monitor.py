@@ -170,12 +170,15 @@ class Monitor:
         except Exception as error:
             self.fault("verdict", error)
             return NOTHING
+        finally:
+            self._recorder.bury()
 
     def fault(self, part: str, error: BaseException) -> None:
         """A part failed; it is named once in the summary."""
         self._faults.setdefault(part, f"{type(error).__name__}: {error}")
 
     def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
+        self._await_finalizers()
         if self._alive(ending) or self._strangers_of(ending):
             _collect()
             self._drain()
@@ -244,6 +247,14 @@ class Monitor:
         if patiently:
             for site in sites:
                 self._unfulfilled[site] = self._unfulfilled.get(site, 0) + 1
+
+    def _await_finalizers(self) -> None:
+        """Where another thread is collecting garbage just now, wait: what looks dropped may be closed by that."""
+        waited = 0.0
+        while threading.active_count() > 1 and not _collect(generation=0) and waited < self.settings.grace:
+            time.sleep(0.001)
+            waited += 0.001
+        self._drain()
 
     def _drain(self) -> None:
         with self._lock:
@@ -371,19 +382,28 @@ class Monitor:
         return found
 
 
-def _collect() -> None:
-    """Collect garbage, and let nobody notice.
+def _collect(generation: int = 2) -> bool:
+    """Collect garbage, and let nobody notice; False if another thread is at it, for then nothing happens.
 
     What dies here would have died at some other time.  Its warnings, and the errors of its finalizers, would be
     charged by pytest to the next test, which has nothing to do with it.
     """
+    collecting = threading.get_ident()
+    began: list[int] = []
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+
+    def note(*_: object) -> None:
+        began.append(threading.get_ident())
+
+    gc.callbacks.append(note)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+            gc.collect(generation)
     finally:
+        gc.callbacks.remove(note)
         sys.unraisablehook = hook
+    return collecting in began
 
 
 def _charge(finding: Finding, nodeid: str) -> Finding:

@@ -45,6 +45,8 @@ MAX_WAITING = 8192
 
 # The layers that a request passes on its way down; see InFlight.reached.
 CLIENT, ADAPTER, CONNECTION = 0, 1, 2
+# The limits at a layer where they are not known yet.
+UNKNOWN = Limits(True, True)
 
 _NO_TRAITS: frozenset[str] = frozenset()
 
@@ -52,9 +54,10 @@ _NO_TRAITS: frozenset[str] = frozenset()
 class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic at run time on 3.10 with slots
     """A weak reference that knows the number of its object."""
 
-    __slots__ = ("children", "id", "key", "kind", "parent")
+    __slots__ = ("children", "closed_at", "id", "key", "kind", "parent")
 
     id: int
+    closed_at: int
     key: int
     kind: ResourceKind
     children: tuple[int, ...]
@@ -76,6 +79,9 @@ class InFlight:
     """
 
     __slots__ = (
+        "began",
+        "client",
+        "counted",
         "delegated",
         "layer",
         "library",
@@ -93,6 +99,8 @@ class InFlight:
 
     def __init__(
         self,
+        client: int | None,
+        began: int,
         name: str,
         library: str,
         response_name: str,
@@ -108,8 +116,14 @@ class InFlight:
         self.url = url
         self.traits = traits
         self.outer = outer
+        self.client = client
+        """The number of what the user called."""
+        self.began = began
+        """When, on the recorder's clock of calls and closes."""
+        self.counted = False
+        """Whether the client has counted it; redirects are not counted."""
         self.layer = -1
-        self.limits = Limits(True, True)
+        self.limits = UNKNOWN
         self.pool: int | None = None
         self.responses: list[tuple[object, Callable[[object], Held | None]]] = []
         """The responses of this call, and how to get at the connection that one still holds."""
@@ -158,9 +172,10 @@ class Recorder:
         self.events: deque[Event] = deque()
         self.on_full: Callable[[], None] = lambda: None
         self._numbers = itertools.count(1)
+        self._moments = itertools.count(1)
         self._live: dict[int, _Ref] = {}
         # The garbage collector clears weak references before it runs finalizers, and a finalizer may yet
-        # close the object: until the next hand-over the numbers of the dead are kept by their address.
+        # close the object: until the verdict the numbers of the dead are kept by their address.
         self._dying: dict[int, int] = {}
         self._borrowed: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
         self._submitters: weakref.WeakKeyDictionary[object, RawStack] = weakref.WeakKeyDictionary()
@@ -185,7 +200,7 @@ class Recorder:
         stack = self._stack(type(obj))
         number = next(self._numbers)
         key = id(obj)
-        ref.id, ref.key, ref.kind, ref.children, ref.parent = number, key, kind, (), 0
+        ref.id, ref.key, ref.kind, ref.children, ref.parent, ref.closed_at = number, key, kind, (), 0, 0
         self._dying.pop(key, None)
         self._live[key] = ref
         self._append(
@@ -224,11 +239,19 @@ class Recorder:
             self._append(Adopted(parent, (number,)))
         return number
 
-    def sent(self, obj: object, *, first: bool) -> None:
-        """A request goes through a known session or pool; ``first`` if this is what the user called."""
-        number = self.find(obj)
-        if number is not None:
-            self._append(Sent(number, self.owner, first))
+    def sent(self, obj: object, *, counts: bool = False) -> None:
+        """A request goes through a known session or pool; it ``counts`` for what the user called, or if it is said.
+
+        What was closed after the user's call had begun, by a finalizer of the collector, say, is not opened again by
+        the rest of that call: where in a call the collector strikes is chance.
+        """
+        ref, request = self._live.get(id(obj)), self.in_flight
+        if ref is None or ref() is not obj or (request is not None and ref.closed_at > request.began):
+            return
+        first = request is None or counts
+        if request is not None and request.client == ref.id and not request.counted:
+            first = request.counted = True
+        self._append(Sent(ref.id, self.owner, first))
 
     def connected(self, number: int, connection: Connection, *, active: bool) -> None:
         """A socket has these addresses."""
@@ -254,6 +277,9 @@ class Recorder:
 
     def closed(self, obj: object) -> None:
         """Somebody closed the object; often called from finalizers."""
+        ref = self._live.get(id(obj))
+        if ref is not None and ref() is obj:
+            ref.closed_at = next(self._moments)
         number = self._number_of_the_dying(obj)
         if number is not None:
             self.events.append(Abandoned(number) if _thread.finalizing else Closed(number))
@@ -292,11 +318,16 @@ class Recorder:
 
     def hand_over(self) -> list[Event]:
         """The events so far, which are then forgotten here."""
-        self._dying.clear()
+        if len(self._dying) > MAX_WAITING:
+            self._dying.clear()
         events: list[Event] = []
         while self.events:
             events.append(self.events.popleft())
         return events
+
+    def bury(self) -> None:
+        """What has died has been finalized, too."""
+        self._dying.clear()
 
     def name_of(self, cls: type) -> str:
         """``requests.Session``: the shortest public name of a class."""
@@ -379,7 +410,9 @@ class Recorder:
                 outer.reached(layer, limits)
                 return None
             outer.delegated = True
-        request = InFlight(self.name_of(type(client)), library, response_name, str(method), str(url), traits, outer)
+        name, number = self.name_of(type(client)), self.find(client)
+        began = next(self._moments)
+        request = InFlight(number, began, name, library, response_name, str(method), str(url), traits, outer)
         request.reached(layer, limits)
         _in_flight.set(request)
         return request
@@ -433,6 +466,11 @@ class Recorder:
                 return number
             sock = getattr(sock, "_sock", None)
         return None
+
+    def request_of(self, client: object) -> InFlight | None:
+        """The request under way, if it is this client that the user called."""
+        request, number = self.in_flight, self.find(client)
+        return request if request is not None and number is not None and request.client == number else None
 
     @property
     def in_flight(self) -> InFlight | None:

@@ -351,3 +351,128 @@ def test_what_the_collector_frees_for_the_verdict_bothers_nobody(
     finally:
         gc.enable()
     assert noticed == []
+
+
+# --- where the collector strikes ----------------------------------------------------------------------------
+
+
+class ClosesItself:
+    """Its finalizer closes; in a cycle, so that the collector decides when."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.me = self
+
+    def __del__(self) -> None:
+        (self.client.clear if isinstance(self.client, urllib3.PoolManager) else self.client.close)()
+
+
+def collects(request: Any) -> Any:
+    """What a busy process does at any time, and here while a request is prepared."""
+    gc.collect()
+    return request
+
+
+class Late(requests.adapters.HTTPAdapter):
+    """Collects when the request is on its way, before there is a pool."""
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        gc.collect()
+        return super().request_url(request, proxies)
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        gc.collect()
+        return super().get_connection_with_tls_context(*args, **kwargs)
+
+
+def late_session() -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", Late())
+    return session
+
+
+def test_closed_by_a_finalizer_while_a_request_is_prepared(monitor: Monitor, server: Server) -> None:
+    ClosesItself(requests.Session()).client.get(server.url, auth=collects, timeout=5)
+    assert verdict(monitor) == []
+
+
+def test_closed_by_a_finalizer_while_a_request_is_sent(monitor: Monitor, server: Server) -> None:
+    ClosesItself(late_session()).client.get(server.url, timeout=5)
+    assert verdict(monitor) == []
+
+
+def test_closed_by_a_finalizer_between_redirects(monitor: Monitor, server: Server) -> None:
+    hooks = {"response": lambda response, **_: collects(None)}
+    ClosesItself(requests.Session()).client.get(f"{server.url}/hops/2", hooks=hooks, timeout=5)
+    assert verdict(monitor) == []
+
+
+class CollectsAsText:
+    def __str__(self) -> str:
+        gc.collect()
+        return "a"
+
+
+class LatePool(urllib3.PoolManager):
+    def connection_from_host(self, *args: Any, **kwargs: Any) -> Any:
+        gc.collect()
+        return super().connection_from_host(*args, **kwargs)
+
+
+def test_pool_cleared_by_a_finalizer_while_a_request_is_prepared(monitor: Monitor, server: Server) -> None:
+    ClosesItself(urllib3.PoolManager()).client.request("GET", server.url, fields={"a": CollectsAsText()}, timeout=5)
+    assert verdict(monitor) == []
+
+
+def test_pool_cleared_by_a_finalizer_while_a_request_is_sent(monitor: Monitor, server: Server) -> None:
+    ClosesItself(LatePool()).client.request("GET", server.url, timeout=5)
+    assert verdict(monitor) == []
+
+
+def test_sent_after_a_close_within_a_hook(monitor: Monitor, server: Server) -> None:
+    """The hook's own call begins after the close, though the outer one began before."""
+    session = requests.Session()
+
+    def hook(response: requests.Response, **_: Any) -> None:
+        session.close()
+        session.get(server.url, timeout=5)
+
+    session.get(server.url, hooks={"response": hook}, timeout=5)
+    assert kinds(verdict(monitor)) == ["unclosed-session"]
+
+
+def test_pool_used_after_a_clear_within_a_hook(monitor: Monitor, server: Server) -> None:
+    pool = urllib3.PoolManager()
+
+    def hook(response: requests.Response, **_: Any) -> None:
+        pool.clear()
+        pool.urlopen("GET", server.url, timeout=5)
+
+    with requests.Session() as session:
+        session.get(server.url, hooks={"response": hook}, timeout=5)
+    assert kinds(verdict(monitor)) == ["unclosed-pool"]
+
+
+def test_another_thread_is_collecting(monitor: Monitor) -> None:
+    """It is in the midst of a finalizer, which will close what is unreachable already."""
+    entered, released = threading.Event(), threading.Event()
+
+    class Slow(ClosesItself):
+        def __del__(self) -> None:
+            entered.set()
+            released.wait(5)
+            super().__del__()
+
+    gc.disable()  # so that it is that thread's collection which takes it
+    try:
+        Slow(requests.Session())
+        thread = threading.Thread(target=gc.collect)
+        thread.start()
+        assert entered.wait(5)
+        timer = threading.Timer(0.1, released.set)
+        timer.start()
+        assert verdict(monitor) == []
+        thread.join()
+        timer.join()
+    finally:
+        gc.enable()

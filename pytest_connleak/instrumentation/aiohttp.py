@@ -82,10 +82,10 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     name = f"{call.library}.ClientResponse"
     begun = probe.begin(session, call.library, method, url, effective, response_name=name, traits=ASYNC)
     if not session.closed:  # a closed session refuses the request
-        probe.sent(session, first=begun is not None)
+        probe.sent(session)
         _adopt_connector(probe, session)
         if not session.connector_owner:
-            probe.sent(session.connector, first=begun is not None)
+            probe.sent(session.connector, counts=begun is not None)
     sending = probe.in_flight
     outcome = yield
     if sending is not None and outcome.error is None:
@@ -113,7 +113,7 @@ def websocket_request(probe: Probe, call: Call) -> Generator[None, Outcome, None
 def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     connector, sending = call.instance, probe.in_flight
     number = probe.opened(connector, "pool", call.library, traits=ASYNC)
-    probe.sent(connector, first=sending is None)
+    probe.sent(connector)
     if sending is None:
         yield
         return

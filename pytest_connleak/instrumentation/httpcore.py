@@ -61,7 +61,7 @@ def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
             response_name=f"{call.library}.Response",
             traits=_traits(pool),
         )
-    probe.sent(pool, first=begun is not None)
+    probe.sent(pool)
     if sending is None:
         yield
         return

@@ -40,7 +40,7 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     number = probe.opened(http, "session", call.library)
     limited = http.timeout is not None or socket.getdefaulttimeout() is not None
     begun = probe.begin(http, call.library, method, url, Limits(limited, limited))
-    probe.sent(http, first=begun is not None)
+    probe.sent(http)
     if begun is not None:
         begun.pool = number
     outcome = yield

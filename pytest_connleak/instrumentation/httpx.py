@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from ..model import ASYNC, Advice, Limits
-from ..recorder import ADAPTER
+from ..recorder import ADAPTER, UNKNOWN
 from .interface import Call, Instrumentation, Outcome, Probe
 
 instrumentation = Instrumentation(
@@ -27,8 +27,6 @@ instrumentation = Instrumentation(
         for name in ("httpx", "httpx2")
     },
 )
-
-_NOT_YET_KNOWN = Limits(True, True)
 
 
 @instrumentation.after("httpx._client:Client.__init__")
@@ -56,9 +54,9 @@ def send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     probe.opened(client, "session", call.library, traits=_traits(client))
     method, url = getattr(request, "method", ""), getattr(request, "url", "")
     name = f"{call.library}.Response"
-    begun = probe.begin(client, call.library, method, url, _NOT_YET_KNOWN, response_name=name, traits=_traits(client))
+    begun = probe.begin(client, call.library, method, url, UNKNOWN, response_name=name, traits=_traits(client))
     if not client.is_closed:  # a closed client refuses the request
-        probe.sent(client, first=begun is not None)
+        probe.sent(client)
     outcome = yield
     probe.adopted(client, _pools(client))
     probe.end(begun, outcome.error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from ..model import Advice
-from ..recorder import ADAPTER
+from ..recorder import ADAPTER, UNKNOWN
 from ..timeouts import limits
 from .interface import Call, Instrumentation, Outcome, Probe
 
@@ -35,6 +35,18 @@ def session_opened(probe: Probe, call: Call) -> None:
     probe.adopted(session, _managers(session))
 
 
+@instrumentation.around("requests.sessions:Session.request")
+@instrumentation.around("requests.async_session:AsyncSession.request", optional=True)
+def session_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    """The user's call begins here, unless it is one of ``send``, where its limits are known."""
+    session = call.instance
+    probe.opened(session, "session", call.library)
+    method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
+    request = probe.begin(session, call.library, method, url, UNKNOWN, response_name=f"{call.library}.Response")
+    outcome = yield
+    probe.end(request, outcome.error)
+
+
 # requests-mock calls the method that it found when it was imported, which may have been before this was patched.
 @instrumentation.around("requests_mock.mocker:_original_send")
 @instrumentation.around("requests.sessions:Session.send")
@@ -43,20 +55,18 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     session, prepared = call.instance, call.argument(0, "request")
     # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
     probe.opened(session, "session", call.library)
-    request = probe.begin(
-        session,
-        call.library,
-        getattr(prepared, "method", None) or "",
-        getattr(prepared, "url", None) or "",
-        limits(call.kwargs.get("timeout")),
-        response_name=f"{call.library}.Response",
-    )
-    probe.sent(session, first=request is not None)
+    method, url = getattr(prepared, "method", None) or "", getattr(prepared, "url", None) or ""
+    effective = limits(call.kwargs.get("timeout"))
+    request = probe.begin(session, call.library, method, url, effective, response_name=f"{call.library}.Response")
+    own = probe.request_of(session)
+    if own is not None and not own.counted:
+        own.method, own.url = str(method), str(url)  # as it is sent: a session may add to what the user said
+    probe.adopted(session, _managers(session))  # adapters may have been mounted
+    probe.sent(session)
     outcome = yield
-    # Not before: an adapter makes the pools of its proxies when it needs them.
-    probe.adopted(session, _managers(session))
-    if request is not None and not call.kwargs.get("stream", getattr(session, "stream", False)):
-        request.responses.clear()  # requests has read them, whatever a mock says of its connection
+    probe.adopted(session, _managers(session))  # an adapter makes the pools of its proxies when it needs them
+    if own is not None and not call.kwargs.get("stream", getattr(session, "stream", False)):
+        own.responses.clear()  # requests has read them, whatever a mock says of its connection
     probe.end(request, outcome.error)
 
 

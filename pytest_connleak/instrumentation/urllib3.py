@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ..model import Advice
-from ..recorder import CONNECTION, Held
+from ..recorder import CONNECTION, UNKNOWN, Held
 from ..timeouts import is_given, limits
 from .interface import Call, Instrumentation, Outcome, Probe
 
@@ -68,6 +68,20 @@ def pool_closed(probe: Probe, call: Call) -> None:
 # --- requests -----------------------------------------------------------------------------------------
 
 
+# Named where both 1.26 and 2 have it, for managers and pools alike; the limits are not known yet.
+@instrumentation.around("urllib3.poolmanager:RequestMethods.request")
+@instrumentation.around("urllib3._async.poolmanager:AsyncRequestMethods.request", optional=True)
+def call_begins(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    """Between this and ``urlopen`` the request is prepared, and garbage may be collected."""
+    client, method, url = call.instance, call.argument(0, "method", ""), call.argument(1, "url", "")
+    probe.opened(client, "pool", call.library)
+    if getattr(client, "pool", None) is not None:
+        url = _url(client, str(url))
+    request = probe.begin(client, call.library, method, url, UNKNOWN, response_name=_response_name(call))
+    outcome = yield
+    probe.end(request, outcome.error)
+
+
 @instrumentation.around("urllib3.poolmanager:PoolManager.urlopen")
 @instrumentation.around("urllib3._async.poolmanager:AsyncPoolManager.urlopen", optional=True)
 def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
@@ -76,7 +90,7 @@ def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     timeout = call.kwargs.get("timeout", manager.connection_pool_kw.get("timeout", _UNSET))
     method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
     request = probe.begin(manager, call.library, method, url, limits(timeout), response_name=_response_name(call))
-    probe.sent(manager, first=request is not None)
+    probe.sent(manager)
     outcome = yield
     probe.end(request, outcome.error)
 
@@ -102,7 +116,7 @@ def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
             response_name=_response_name(call),
         )
     if pool.pool is not None:  # a closed pool refuses the request
-        probe.sent(pool, first=begun is not None)
+        probe.sent(pool)
     if request is None:
         yield
         return
