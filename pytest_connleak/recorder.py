@@ -117,7 +117,7 @@ class InFlight:
         self.traits = traits
         self.outer = outer
         self.client = client
-        """The number of what the user called."""
+        """The number of what the user called; None where that is not known, or wraps what is."""
         self.began = began
         """When, on the recorder's clock of calls and closes."""
         self.counted = False
@@ -249,7 +249,7 @@ class Recorder:
         if ref is None or ref() is not obj or (request is not None and ref.closed_at > request.began):
             return
         first = request is None or counts
-        if request is not None and request.client == ref.id and not request.counted:
+        if request is not None and request.client in (ref.id, None) and not request.counted:
             first = request.counted = True
         self._append(Sent(ref.id, self.owner, first))
 

@@ -72,9 +72,11 @@ def pool_closed(probe: Probe, call: Call) -> None:
 @instrumentation.around("urllib3.poolmanager:RequestMethods.request")
 @instrumentation.around("urllib3._async.poolmanager:AsyncRequestMethods.request", optional=True)
 def call_begins(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    """Between this and ``urlopen`` the request is prepared, and garbage may be collected."""
+    """Between this and ``urlopen`` the request is prepared, and garbage may be collected.
+
+    The client need be no pool: google-auth's wraps one.
+    """
     client, method, url = call.instance, call.argument(0, "method", ""), call.argument(1, "url", "")
-    probe.opened(client, "pool", call.library)
     if getattr(client, "pool", None) is not None:
         url = _url(client, str(url))
     request = probe.begin(client, call.library, method, url, UNKNOWN, response_name=_response_name(call))

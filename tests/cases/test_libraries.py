@@ -5,7 +5,13 @@ import sys
 import threading
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
+
+try:
+    from urllib3._request_methods import RequestMethods
+except ImportError:  # urllib3 1.26
+    from urllib3.request import RequestMethods
 
 sys.path.append(str(pathlib.Path(__file__).with_name("site-packages")))
 
@@ -72,3 +78,30 @@ def test_adapter_closed(url):
     adapter = HTTPAdapter()
     assert adapter.send(requests.Request("GET", url).prepare(), timeout=5).content
     adapter.close()
+
+
+# --- a client that wraps a pool ---------------------------------------------------------------------------
+
+
+class Authorized(RequestMethods):
+    """As google-auth's: it answers for its pool."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.pool_of_mine = pool
+
+    def urlopen(self, method, url, **kwargs):
+        return self.pool_of_mine.urlopen(method, url, **kwargs)
+
+    def __del__(self):
+        self.pool_of_mine.clear()
+
+
+def test_wrapped_pool(url):
+    assert Authorized(urllib3.PoolManager(timeout=5)).request("GET", url).data
+
+
+def test_wrapped_pool_that_is_used_again(url):
+    pool = urllib3.PoolManager(timeout=5)  # finds: unclosed-pool
+    assert Authorized(pool).request("GET", url).data
+    assert pool.request("GET", url).data
