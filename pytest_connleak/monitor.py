@@ -129,6 +129,7 @@ class Monitor:
     @contextmanager
     def owned_by(self, owner: Owner, nodeid: str) -> Iterator[None]:
         """What is made within belongs to ``owner``, while the test ``nodeid`` runs."""
+        self._installation.renew()
         recorder = self._recorder
         before = recorder.owner, recorder.nodeid
         recorder.owner, recorder.nodeid = owner, nodeid

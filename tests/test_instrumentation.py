@@ -252,3 +252,35 @@ def test_only_the_latest_of_several_installations_is_told(library: str) -> None:
     assert [args for args, _, _ in inner] == [(1,)]
     assert [args for args, _, _ in outer] == [(2,)]
     assert not hasattr(module.Client.work, "__wrapped__")
+
+
+@pytest.mark.parametrize("name", ["work", "inherited"])
+def test_what_is_put_back_as_it_was_before_is_patched_again(watched: Instrumentation, library: str, name: str) -> None:
+    """As pytest-socket does after each test with what it found when it was imported."""
+    told = Told()
+    watched.after(f"{library}:Client.{name}")(told.after)
+    module = importlib.import_module(library)
+    before = getattr(module.Client, name)
+    installation = started(watched)
+    try:
+        setattr(module.Client, name, before)
+        installation.renew()
+        getattr(module.Client(), name)(1)
+        assert told == [((1,), {}, 1)]
+    finally:
+        installation.stop()
+    assert getattr(module.Client, name) is before
+
+
+def test_what_somebody_else_put_there_is_left_alone(watched: Instrumentation, library: str) -> None:
+    told = Told()
+    watched.after(f"{library}:Client.work")(told.after)
+    module = importlib.import_module(library)
+    installation = started(watched)
+    try:
+        module.Client.work = lambda self, number: -number
+        installation.renew()
+        assert module.Client().work(1) == -1
+        assert told == []
+    finally:
+        installation.stop()

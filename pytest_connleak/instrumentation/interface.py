@@ -160,11 +160,12 @@ class Instrumentation:
 
 @dataclass(slots=True)
 class _Patch:
-    """A wrapped method: where it stands, and what to put back (None: it was inherited)."""
+    """A wrapped method: where it stands, what is called, and what to put back (None: it was inherited)."""
 
     owner: Any
     name: str
     wrapper: object
+    wrapped: object
     original: object
 
     def undo(self) -> None:
@@ -175,6 +176,11 @@ class _Patch:
             delattr(self.owner, self.name)
         else:
             setattr(self.owner, self.name, self.original)
+
+    def renew(self) -> None:
+        # Whoever puts back what was there before this plugin came means no harm to it.
+        if vars(self.owner).get(self.name) is self.wrapped:
+            setattr(self.owner, self.name, self.wrapper)
 
 
 class Installation:
@@ -216,6 +222,12 @@ class Installation:
             if module is not None and not getattr(module.__spec__, "_initializing", False):
                 self._imported(module)
 
+    def renew(self) -> None:
+        """Patch again what somebody put back as it was before: pytest-socket does so after each test."""
+        for patch in self._patches:
+            if patch.owner.__dict__.get(patch.name) is not patch.wrapper:
+                patch.renew()
+
     def stop(self) -> None:
         """Put everything back."""
         if self._finder in sys.meta_path:
@@ -249,7 +261,7 @@ class Installation:
         own = vars(owner).get(name)
         wrapper = self._wrap(original, observer)
         setattr(owner, name, wrapper)
-        self._patches.append(_Patch(owner, name, wrapper, own))
+        self._patches.append(_Patch(owner, name, wrapper, original, own))
 
     def _wrap(self, original: Callable[..., Any], observer: Observer) -> Callable[..., Any]:
         asynchronous = inspect.iscoroutinefunction(original)
