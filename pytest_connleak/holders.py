@@ -95,8 +95,9 @@ class Search:
     """Searches for holders among the same surroundings.
 
     Args:
-        fixtures: the live fixtures of a scope wider than function: ``id()`` of the definition to name. The
-            definitions must live as long as this does.
+        fixtures: the live fixtures of a scope wider than function, and what else is their own: the ``id()`` of the
+            definition, of a class, of the namespace of a module, to how that is called. They must live as long as
+            this does.
         test_modules: names of the modules that hold tests; a conftest is known by its name.
         opaque: types, with their subclasses, of objects that hold everything and explain nothing, like a test
             runner's. A definition may be of such a type, too: those in ``fixtures`` are recognised first.
@@ -191,7 +192,7 @@ class Search:
     def _recognise(self, obj: Any) -> _Sight:
         cls = type(obj)
         if (fixture := self._fixtures.get(id(obj))) is not None:
-            return _Sight(_FIXTURE, "fixture", f"fixture {fixture!r}", climb=False)
+            return _Sight(_FIXTURE, "fixture", fixture, climb=False)
         module, name = _address(cls)
         if _top(module) in _RUNNER or not self._opaque.keys().isdisjoint(map(id, _mro(cls))):
             return _DEAD_END

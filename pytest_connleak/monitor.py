@@ -47,7 +47,8 @@ class Surroundings:
     """What the test runner knows about the heap, asked for only when there is a suspect.
 
     Attributes:
-        fixtures: the live fixtures of a scope wider than function: ``id()`` of the definition to name and owner.
+        fixtures: the live fixtures of a scope wider than function, and what else is their own: the ``id()`` of the
+            definition, of a class, of the namespace of a module, to what that is called, and the owner.
         test_modules: the names of the modules that hold tests; conftest modules are known by their name.
         opaque: the types of the runner's own objects, which hold everything and explain nothing.
         definitions: where the tests that end now are defined.
@@ -283,6 +284,7 @@ class Monitor:
             opaque=around.opaque,
             ignore=(id(objects),),
         )
+        owners_of_threads = self._recorder.owners_of_threads(objects.keys())
         found: dict[tuple[str, int], list[Holder | None]] = {}
         for number, obj in objects.items():
             answers = found.setdefault(_site(alive[number]), [])
@@ -292,6 +294,9 @@ class Monitor:
             if holder is not None:
                 held[number] = holder.name
                 self._reassign(number, alive[number], holder, ending, around)
+            owner = owners_of_threads.get(number, PROCESS)
+            if (holder is None or holder.kind == "other") and owner != PROCESS and owner not in ending:
+                self._ledger.move(number, owner)  # a thread of a wider fixture has made it, and is using it
         return held
 
     def _reassign(

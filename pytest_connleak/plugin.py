@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import unittest
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import metadata
@@ -82,7 +83,7 @@ class Plugin:
         self.report = Report()
         self.shards: dict[str, list[Entry]] = {}
         self._collected: Sequence[str] = ()
-        self._live_fixtures: dict[FixtureDef[Any], Owner] = {}
+        self._live_fixtures: dict[FixtureDef[Any], Node] = {}
         self._test_modules: set[str] = set()
         self._last_item: pytest.Item | None = None
         self._ending: list[Node] = []
@@ -138,8 +139,8 @@ class Plugin:
     def pytest_fixture_setup(self, fixturedef: FixtureDef[Any], request: SubRequest) -> Generator[None, object, object]:
         if fixturedef.scope == "function":
             return (yield)
-        owner = self._live_fixtures[fixturedef] = _owner(request.node)
-        with self.monitor.set_up_by(owner):
+        self._live_fixtures[fixturedef] = request.node
+        with self.monitor.set_up_by(_owner(request.node)):
             return (yield)
 
     # --- the verdict ----------------------------------------------------------------------------------
@@ -205,10 +206,13 @@ class Plugin:
         )
 
     def _surroundings(self, nodes: dict[Owner, Node], item: pytest.Item | None) -> Surroundings:
-        alive = {f: owner for f, owner in self._live_fixtures.items() if f.cached_result is not None}
-        self._live_fixtures = alive
+        self._live_fixtures = {f: node for f, node in self._live_fixtures.items() if f.cached_result is not None}
+        fixtures = {}
+        for fixture, node in self._live_fixtures.items():
+            fixtures[id(fixture)] = (f"fixture {fixture.argname!r}", _owner(node))
+            fixtures |= {number: (name, _owner(node)) for number, name in _in_reach(fixture, node)}
         return Surroundings(
-            fixtures={id(f): (f.argname, owner) for f, owner in alive.items()},
+            fixtures=fixtures,
             test_modules=self._test_modules,
             # A fixture that is a method has the instance of the first test in its frame: it does not hold for it.
             opaque=(*_OPAQUE, *filter(None, [getattr(item, "cls", None)])),
@@ -425,6 +429,27 @@ def _owner(node: pytest.Item | pytest.Collector) -> Owner:
     else:
         scope = "module"
     return Owner(node.nodeid, scope)
+
+
+def _in_reach(fixture: FixtureDef[Any], node: Node) -> Iterator[tuple[int, str]]:
+    """What a live fixture holds by way of its request: the class, or the module, that its code sets up and tears down.
+
+    pytest makes a fixture of ``setup_class`` and the like; for a module, only those are meant.
+    """
+    is_xunit = fixture.argname.startswith(("_xunit_", "_unittest_"))
+    if isinstance(node, pytest.Class) and (is_xunit or "request" in fixture.argnames):
+        cls = node.obj
+        if is_xunit and issubclass(cls, unittest.TestCase) and not _overrides(cls, "setUpClass", "tearDownClass"):
+            return  # pytest makes one for each of these classes
+        for base in cls.__mro__:
+            if base.__module__ == cls.__module__:
+                yield id(base), f"class {base.__module__}.{base.__qualname__}"
+    elif isinstance(node, pytest.Module) and is_xunit:
+        yield id(vars(node.obj)), f"module {node.obj.__name__}"
+
+
+def _overrides(cls: type[unittest.TestCase], *names: str) -> bool:
+    return any(getattr(cls, name).__func__ is not getattr(unittest.TestCase, name).__func__ for name in names)
 
 
 def _version(distribution: str) -> str:

@@ -12,7 +12,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -54,8 +54,10 @@ _NO_TRAITS: frozenset[str] = frozenset()
 class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic at run time on 3.10 with slots
     """A weak reference that knows the number of its object."""
 
-    __slots__ = ("children", "closed_at", "id", "key", "kind", "parent")
+    __slots__ = ("children", "closed_at", "id", "key", "kind", "parent", "start")
 
+    start: _Start | None
+    """The thread in which it was made."""
     id: int
     closed_at: int
     key: int
@@ -146,10 +148,21 @@ _in_flight: ContextVar[InFlight | None] = ContextVar("connleak_in_flight", defau
 _task_submitter: ContextVar[RawStack] = ContextVar("connleak_task_submitter", default=())
 
 
+class _Start(NamedTuple):
+    """Where a thread was started, and for whom: whoever started the thread that starts another."""
+
+    stack: RawStack
+    owner: Owner
+    nodeid: str
+    thread: weakref.ref[threading.Thread]
+
+
 class _Thread(threading.local):
     """What is known of a thread; no ContextVar, since asyncio.to_thread() runs in the context of its caller."""
 
     submitter: RawStack = ()
+    """Where the work was handed over that this thread does now."""
+    started: _Start | None = None
     finalizing: int = 0
 
 
@@ -179,6 +192,7 @@ class Recorder:
         self._dying: dict[int, int] = {}
         self._borrowed: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
         self._submitters: weakref.WeakKeyDictionary[object, RawStack] = weakref.WeakKeyDictionary()
+        self._starts: weakref.WeakKeyDictionary[object, _Start] = weakref.WeakKeyDictionary()
         self._class_names: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 
     # --- resources ------------------------------------------------------------------------------------
@@ -201,6 +215,7 @@ class Recorder:
         number = next(self._numbers)
         key = id(obj)
         ref.id, ref.key, ref.kind, ref.children, ref.parent, ref.closed_at = number, key, kind, (), 0, 0
+        ref.start = _thread.started
         self._dying.pop(key, None)
         self._live[key] = ref
         self._append(
@@ -354,7 +369,7 @@ class Recorder:
     # --- stacks ---------------------------------------------------------------------------------------
 
     def submitted(self, work: object) -> None:
-        """Work was handed to another thread, or a thread was started, here."""
+        """Work was handed to another thread, here."""
         self._submitters[work] = self._stack()
 
     @contextmanager
@@ -366,9 +381,32 @@ class Recorder:
         finally:
             _thread.submitter = before
 
+    def started(self, thread: threading.Thread) -> None:
+        """A thread was started, here."""
+        owner = _thread.started.owner if _thread.started is not None else self.owner
+        self._starts[thread] = _Start(self._stack(), owner, self.nodeid, weakref.ref(thread))
+
+    def owners_of_threads(self, numbers: Collection[int]) -> dict[int, Owner]:
+        """For whom the threads run that made these objects, as far as they still do run."""
+        made = ((ref.id, ref.start) for ref in list(self._live.values()) if ref.start is not None)
+        return {
+            number: start.owner
+            for number, start in made
+            if number in numbers and (thread := start.thread()) is not None and thread.is_alive()
+        }
+
+    @contextmanager
+    def running(self, thread: object) -> Iterator[None]:
+        """This is that thread, from its beginning to its end."""
+        _thread.started = self._starts.pop(thread, None)
+        try:
+            yield
+        finally:
+            _thread.started = None
+
     @contextmanager
     def making_a_task(self) -> Iterator[None]:
-        """A task is made, here: it copies the context, and so finds out where that was."""
+        """A task is made, or work handed to a thread, here: it copies the context, and so finds out where that was."""
         token = _task_submitter.set(self._stack())
         try:
             yield
@@ -378,12 +416,19 @@ class Recorder:
     def _stack(self, made: type | None = None) -> RawStack:
         """The stack from here; where none of the user's code is on it, on from where this work was handed over."""
         stack = origin.capture(made)
-        submitter = _thread.submitter or _task_submitter.get()
+        submitter = _thread.submitter or _task_submitter.get() or self._line_of_the_start()
         if submitter:
             work = origin.within_event_loop(stack)
             if not origin.has_user_frame(work):
                 return (work + submitter)[-origin.MAX_FRAMES :]
         return stack
+
+    def _line_of_the_start(self) -> RawStack:
+        """Where this thread was started, unless that was for another test: then it is some pool's."""
+        start = _thread.started
+        if start is None or (start.owner.scope == "function" and start.nodeid != self.nodeid):
+            return ()
+        return start.stack
 
     # --- requests -------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class Definition:
 
 
 def search(*definitions: object, test_modules: tuple[str, ...] = (__name__,), **options: Any) -> Search:
-    names = {id(definition): f"f{i}" for i, definition in enumerate(definitions)}
+    names = {id(definition): f"fixture 'f{i}'" for i, definition in enumerate(definitions)}
     return Search(fixtures=names, test_modules=test_modules, **options)
 
 
@@ -748,7 +748,7 @@ OPAQUE = (pytest.Item, pytest.Collector, pytest.Config, pytest.FixtureRequest, p
 def test_fixtures_of_pytest(request: Any, module_app: App, module_factory: Any, narrow: Thing) -> None:
     names = ("module_app", "module_factory")
     definitions = {name: request._get_active_fixturedef(name) for name in names}
-    fixtures = {id(definition): name for name, definition in definitions.items()}
+    fixtures = {id(definition): f"fixture {name!r}" for name, definition in definitions.items()}
     among = Search(fixtures=fixtures, test_modules=[__name__], opaque=OPAQUE)
     module_app.session = Thing()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from ..model import Advice
-from ..recorder import ADAPTER, UNKNOWN
+from ..recorder import ADAPTER, CLIENT, UNKNOWN
 from ..timeouts import limits
 from .interface import Call, Instrumentation, Outcome, Probe
 
@@ -57,8 +57,12 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     probe.opened(session, "session", call.library)
     method, url = getattr(prepared, "method", None) or "", getattr(prepared, "url", None) or ""
     effective = limits(call.kwargs.get("timeout"))
-    request = probe.begin(session, call.library, method, url, effective, response_name=f"{call.library}.Response")
-    own = probe.request_of(session)
+    request, own = None, probe.request_of(session)
+    if own is not None:  # also where a subclass overrides this, and redirects come by
+        own.reached(CLIENT, effective)
+    else:
+        request = probe.begin(session, call.library, method, url, effective, response_name=f"{call.library}.Response")
+        own = probe.request_of(session)
     if own is not None and not own.counted:
         own.method, own.url = str(method), str(url)  # as it is sent: a session may add to what the user said
     probe.adopted(session, _managers(session))  # adapters may have been mounted

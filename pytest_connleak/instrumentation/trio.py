@@ -1,4 +1,4 @@
-"""trio: who made a task.
+"""trio: who made a task, and who handed work to a thread.
 
 Followed source: ``trio/_core/_run.py`` (a task copies the context in which it is made).
 """
@@ -22,3 +22,10 @@ def task_made(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     else:
         with probe.making_a_task():
             yield
+
+
+@instrumentation.around("trio.to_thread:run_sync")
+def handed_to_thread(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    """The threads are kept for other work; the context is that of the caller."""
+    with probe.making_a_task():
+        yield

@@ -1,12 +1,15 @@
 """asyncio's own connections, and anyio on two event loops."""
 
 import asyncio
+import functools
+import multiprocessing.pool
 import socket
 import threading
 
 import anyio
 import httpx
 import pytest
+import requests
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -97,3 +100,25 @@ class TestAnyio:
     async def test_tasks(self, url):
         async with httpx.AsyncClient() as client, anyio.create_task_group() as tasks:
             tasks.start_soon(client.get, url)
+
+    async def test_worker_thread(self, url):
+        await anyio.to_thread.run_sync(functools.partial(requests.get, url, timeout=5))
+
+    async def test_worker_thread_without_a_limit(self, url):
+        """The thread is kept, and was started by the test before."""
+        await anyio.to_thread.run_sync(requests.get, url)  # finds: missing-timeout in TestAnyio::test_worker_thread_without_a_limit[asyncio], TestAnyio::test_worker_thread_without_a_limit[trio]
+
+
+def test_threads_of_a_pool_are_kept(url, workers):
+    workers.map(requests.get, [])
+    assert workers.apply(functools.partial(requests.get, url, timeout=5)).ok
+
+
+def test_threads_of_a_pool_without_a_limit(url, workers):  # finds: missing-timeout
+    workers.map(requests.get, [url])
+
+
+@pytest.fixture(scope="module")
+def workers():
+    with multiprocessing.pool.ThreadPool(1) as pool:
+        yield pool

@@ -143,3 +143,14 @@ def test_recorded_and_replayed(url, tmp_path):
         with vcr.use_cassette(tmp_path / "cassette.yaml"):
             requests.get(url)  # finds: missing-timeout
             requests.get(url, timeout=5)
+
+
+class Logging(requests.Session):
+    def send(self, request, **kwargs):
+        return super().send(request, **kwargs)
+
+
+def test_redirects_through_a_method_of_our_own(url):
+    with Logging() as session:
+        session.get(f"{url}/hops/2")  # finds: missing-timeout
+        session.get(f"{url}/hops/2", timeout=5)

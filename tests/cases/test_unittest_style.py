@@ -59,3 +59,27 @@ class TestForgets(unittest.TestCase):
 class TestSkipped(unittest.TestCase):
     def test_skipped(self):
         raise unittest.SkipTest("not now")
+
+
+class TestOpensLazily(unittest.TestCase):
+    session = None
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.session.close()
+
+    def get(self):
+        if self.session is None:
+            type(self).session = requests.Session()
+        return self.session.get(URL, timeout=5)
+
+    def test_a(self):
+        assert self.get().ok
+
+    def test_b(self):
+        assert self.get().ok
+
+
+class TestOpensLazilyAndForgets(unittest.TestCase):
+    def test_a(self):
+        type(self).session = requests.Session()  # finds: unclosed-session

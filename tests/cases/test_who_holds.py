@@ -153,5 +153,74 @@ def test_made_in_a_thread(url):
     thread.join()
 
 
+class Lazy:
+    """Opens a session for its class when a test first asks for it."""
+
+    session = None
+
+    def get(self, url):
+        if self.session is None:
+            type(self).session = requests.Session()  # finds: unclosed-session in TestForgottenByTheClass::test_second
+        return self.session.get(url, timeout=5)
+
+    def test_first(self, url):
+        assert self.get(url).ok
+
+    def test_second(self, url):
+        assert self.get(url).ok
+
+
+class TestClosedByTheTeardownOfTheClass(Lazy):
+    @classmethod
+    def teardown_class(cls):
+        cls.session.close()
+
+
+class TestClosedByAFixtureOfTheClass(Lazy):
+    @pytest.fixture(scope="class", autouse=True)
+    def closing(self, request):
+        yield
+        request.cls.session.close()
+
+
+class TestForgottenByTheClass(Lazy):
+    @classmethod
+    def teardown_class(cls):
+        cls.session = None
+
+
+class TestWithoutATeardown:
+    def test_it(self, url):
+        type(self).session = requests.Session()  # finds: unclosed-session in TestWithoutATeardown::test_it
+        self.session.get(url, timeout=5)
+
+
+@pytest.fixture(scope="module")
+def poller(url):
+    """Its thread opens a session when a test asks for it, and keeps it in a variable."""
+    go, made, stop = (threading.Event() for _ in range(3))
+
+    def run():
+        go.wait(10)
+        with requests.Session() as session:
+            session.get(url, timeout=5)
+            made.set()
+            stop.wait(10)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield lambda: go.set() or made.wait(10)
+    stop.set()
+    thread.join()
+
+
+def test_opened_in_a_thread_of_a_fixture(poller):
+    assert poller()
+
+
+def test_after_that(poller):
+    assert poller()
+
+
 def test_last():
     """The module's fixtures are torn down with this one."""
