@@ -6,7 +6,8 @@ The rules, which :data:`TRANSITIONS` puts into a form that a program can follow:
 * Garbage-collected while open means COLLECTED: a leak, although its sockets are gone.
 * A request sent through a closed session or pool opens it again: urllib3 makes new connections.
 * A finalizer may close what the collector has already taken: then it was closed.  But where that is the library's
-  own, which only cleans up after its users, it is ABANDONED: a leak like the other, whatever closes it later.
+  own, which only cleans up after its users, it is ABANDONED: a leak like the other, whatever closes it later, unless
+  that is the user, who closes what it was a part of.
 * RELEASED and CLOSED resources that are collected are forgotten.
 * A session is closed when its ``close()`` ran and none of its pools was left holding anything, or when
   each of its pools was closed: the effect decides, not the name.
@@ -25,6 +26,7 @@ from .model import (
     Abandoned,
     Adopted,
     Closed,
+    ClosedWith,
     Collected,
     Connected,
     Connection,
@@ -51,6 +53,7 @@ TRANSITIONS: Mapping[tuple[State, type[Event]], State] = {
     (State.COLLECTED, Closed): State.CLOSED,
     (State.OPEN, Abandoned): State.ABANDONED,
     (State.COLLECTED, Abandoned): State.ABANDONED,
+    **{(state, ClosedWith): State.CLOSED for state in State},
 }
 """``(state, event) -> state``; what is not listed leaves the state as it is."""
 
@@ -60,7 +63,7 @@ MAX_CONNECTIONS = 8
 MAX_LOCAL_ENDS = 4096
 
 
-_LifeEvent = Disowned | Sent | Connected | Released | Closed | Abandoned | Collected
+_LifeEvent = Disowned | Sent | Connected | Released | Closed | Abandoned | ClosedWith | Collected
 # In these states nobody has closed a resource.
 _UNCLOSED = frozenset({State.OPEN, State.COLLECTED, State.ABANDONED})
 

@@ -166,6 +166,12 @@ class Abandoned(NamedTuple):
     id: int
 
 
+class ClosedWith(NamedTuple):
+    """Somebody closed what the resource was a part of, and can do no more for it."""
+
+    id: int
+
+
 class Collected(NamedTuple):
     """The object was deallocated."""
 
@@ -185,7 +191,9 @@ class Unlimited(NamedTuple):
     nodeid: str
 
 
-Event = Opened | Adopted | Disowned | Sent | Connected | Released | Closed | Abandoned | Collected | Unlimited
+Event = (
+    Opened | Adopted | Disowned | Sent | Connected | Released | Closed | Abandoned | ClosedWith | Collected | Unlimited
+)
 
 
 # --- evidence -----------------------------------------------------------------------------------------

@@ -23,6 +23,9 @@ from .triage import triage
 
 NOTHING = Verdict()
 
+# As it is before a test replaces it; but sleep() is what gevent and eventlet make of it.
+_collect_garbage = gc.collect
+
 # Waiting begins with a thousandth of a second and doubles, up to this.
 LONGEST_PAUSE = 0.05
 # What closes in another thread mostly does so at once: so many seconds pass before anybody asks who holds it.
@@ -30,6 +33,9 @@ MOMENT = 0.03
 # A site that used up its grace so often gets only a tenth of it: it will not close this time either.
 PATIENCE = 3
 
+
+# The site of the sockets of C code.
+_NOWHERE = ("", 0)
 
 # Of the objects that one line made for one test so many are searched for; the others are held like the last of them.
 MAX_SEARCHES = 3
@@ -181,9 +187,11 @@ class Monitor:
 
     def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
         self._await_finalizers()
+        for generation in (1, 2):  # what a test leaves is young; a full collection takes ten times as long
+            if self._alive(ending) or self._strangers_of(ending):
+                _collect(generation)
+                self._drain()
         if self._alive(ending) or self._strangers_of(ending):
-            _collect()
-            self._drain()
             self._wait(ending, min(MOMENT, self.settings.grace))
         held = self._holders(ending, around)
         if self._alive(ending) or self._strangers_of(ending):
@@ -237,10 +245,9 @@ class Monitor:
         waited, pause = 0.0, 0.001
         sites: set[tuple[str, int]] = set()
         while waited < seconds:
-            sites = {_site(f) for f in self._alive(ending)}
-            strangers = self._strangers_of(ending)
-            tired = not strangers and all(self._unfulfilled.get(site, 0) >= PATIENCE for site in sites)
-            if not (sites or strangers) or (tired and waited >= 0.1 * seconds):
+            sites = {_site(f) for f in self._alive(ending)} | {_NOWHERE for _ in self._strangers_of(ending)}
+            tired = all(self._unfulfilled.get(site, 0) >= PATIENCE for site in sites)
+            if not sites or (tired and waited >= 0.1 * seconds):
                 return
             time.sleep(pause)
             waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
@@ -405,7 +412,7 @@ def _collect(generation: int = 2) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect(generation)
+            _collect_garbage(generation)
     finally:
         gc.callbacks.remove(note)
         sys.unraisablehook = hook

@@ -13,6 +13,14 @@ from collections.abc import Collection, Iterable, Mapping
 
 from .model import Connection
 
+
+class _System:
+    """What is asked of the system, as it was before a test replaced it (pyfakefs) or forbade it (blockbuster)."""
+
+    listdir = staticmethod(os.listdir)
+    fstat = staticmethod(os.fstat)
+
+
 _DESCRIPTORS = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
 
 
@@ -20,7 +28,7 @@ def sockets() -> dict[int, int]:
     """The inode and the descriptor of each open socket; empty where the system does not list descriptors."""
     if _DESCRIPTORS is None:
         return {}
-    return inodes(map(int, os.listdir(_DESCRIPTORS)))
+    return inodes(map(int, _System.listdir(_DESCRIPTORS)))
 
 
 def inodes(descriptors: Iterable[int]) -> dict[int, int]:
@@ -28,7 +36,7 @@ def inodes(descriptors: Iterable[int]) -> dict[int, int]:
     found: dict[int, int] = {}
     for descriptor in descriptors:
         try:
-            status = os.fstat(descriptor)
+            status = _System.fstat(descriptor)
         except OSError:  # closed meanwhile, such as the descriptor of the listing itself
             continue
         if stat.S_ISSOCK(status.st_mode):

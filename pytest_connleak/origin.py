@@ -65,6 +65,15 @@ _STDLIB = _directories(sysconfig.get_path("stdlib"), sysconfig.get_path("platstd
 _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 
 
+# Bound here, and asking the system nothing: a test may have replaced os.path.abspath, or forbid what it calls.
+_WORKING_DIRECTORY = os.getcwd()
+_normpath, _join = os.path.normpath, os.path.join
+
+
+def _absolute(filename: str) -> str:
+    return _normpath(_join(_WORKING_DIRECTORY, filename))
+
+
 @cache
 def classify(filename: str) -> FileKind:
     """What kind of code a code object's file name stands for."""
@@ -74,7 +83,7 @@ def classify(filename: str) -> FileKind:
         if filename.startswith("<frozen "):
             return "stdlib"
         return "user" if _DOCTEST.match(filename) else "synthetic"
-    path = os.path.abspath(filename)
+    path = _absolute(filename)
     if path.startswith(_PLUGIN):
         return "plugin"
     if path.startswith(_RUNNER):
@@ -214,7 +223,7 @@ def _frame(code: CodeType, line: int, module: str) -> Frame:
     if doctest:
         path, line = _doctest_line(doctest["name"], int(doctest["example"]), line) or (filename, line)
     else:
-        path = filename if kind == "synthetic" else os.path.abspath(filename)
+        path = filename if kind == "synthetic" else _absolute(filename)
     return Frame(path, line, _function(code), module, kind == "user")
 
 

@@ -24,6 +24,7 @@ from .model import (
     Abandoned,
     Adopted,
     Closed,
+    ClosedWith,
     Collected,
     Connected,
     Connection,
@@ -299,6 +300,10 @@ class Recorder:
         if number is not None:
             self.events.append(Abandoned(number) if _thread.finalizing else Closed(number))
 
+    def closed_with(self, number: int) -> None:
+        """Somebody closed what this resource was a part of."""
+        self.events.append(ClosedWith(number))
+
     @contextmanager
     def finalizing(self, obj: object) -> Iterator[None]:
         """A library's own finalizer is at work on ``obj``: what it closes, now or later, nobody has closed."""
@@ -469,8 +474,7 @@ class Recorder:
         request.over = True
         if _in_flight.get() is request:  # a coroutine that was dropped half-way ends in another context
             _in_flight.set(request.outer)
-        # A malformed URL, or arguments that do not fit: nothing was sent.
-        refused = isinstance(error, (ValueError, TypeError, AttributeError)) and request.layer < CONNECTION
+        refused = error is not None and _was_never_sent(error, request)
         handed_on = request.delegated and request.layer < CONNECTION
         if not ((request.limits.connect and request.limits.read) or refused or handed_on):
             stack = self._stack()
@@ -522,6 +526,26 @@ class Recorder:
         """The request under way in this thread or task."""
         request = _in_flight.get()
         return None if request is None or request.over else request
+
+
+# What libraries raise before they send anything: of urllib3's pools, and of httpx and httpcore.
+_REFUSALS = frozenset(
+    {"ClosedPoolError", "EmptyPoolError", "HostChangedError", "InvalidURL", "URLSchemeUnknown", "UnsupportedProtocol"}
+)
+
+
+def _was_never_sent(error: BaseException, request: InFlight) -> bool:
+    """Whether a request came to nothing before it was sent.
+
+    So it is with what the library refuses, and with errors that are neither its own nor the system's: those of the
+    user's hooks, or of arguments that do not fit.
+    """
+    if not _REFUSALS.isdisjoint(cls.__name__ for cls in type(error).__mro__):
+        return True
+    if request.layer >= CONNECTION or not isinstance(error, Exception):
+        return False
+    own = type(error).__module__.partition(".")[0] in (request.library.partition(".")[0], "httpcore", "urllib3")
+    return isinstance(error, (ValueError, TypeError, AttributeError)) or not (own or isinstance(error, OSError))
 
 
 def public_url(url: str) -> str:

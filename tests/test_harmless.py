@@ -557,6 +557,7 @@ def test_tracebacks_look_the_same(pytester: pytest.Pytester, run: RunTests) -> N
     pytester.makepyfile("""
         import requests
         import socket
+        import unittest
         import urllib3
 
         def test_refused():
@@ -574,6 +575,11 @@ def test_tracebacks_look_the_same(pytester: pytest.Pytester, run: RunTests) -> N
         def test_socket():
             with socket.socket() as sock:
                 sock.connect(("127.0.0.1", 9))
+
+        class TestUnittest(unittest.TestCase):
+            def test_the_variables_of_the_frames_are_cleared(self):
+                with requests.Session() as session, self.assertRaises(KeyError):
+                    session.get("gopher://127.0.0.1:9/", timeout=1)
     """)
 
     def shown(*arguments: str) -> list[str]:
@@ -839,3 +845,58 @@ def test_in_debug_mode_a_task_notes_the_same_as_ever(pytester: pytest.Pytester, 
     expected = {"passed": 1}
     assert run(plugins=(), report=False).outcomes == expected
     assert run().outcomes == expected
+
+
+def test_in_debug_mode_aiohttp_notes_the_same_as_ever(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(
+        """
+        import asyncio
+
+        import aiohttp
+
+
+        def test_it():
+            async def main():
+                async with aiohttp.ClientSession() as session:
+                    assert session._source_traceback[-1].filename == __file__
+                    assert session.connector._source_traceback[-1].filename == aiohttp.connector.__file__
+
+            asyncio.run(main(), debug=True)
+        """
+    )
+    expected = {"passed": 1}
+    assert run(plugins=(), report=False).outcomes == expected
+    assert run().outcomes == expected
+
+
+def test_what_a_test_forbids_or_replaces_is_not_asked_for(pytester: pytest.Pytester, run: RunTests) -> None:
+    """blockbuster forbids these in an event loop, and pyfakefs replaces them."""
+    pytester.makepyfile(
+        """
+        import os
+        import socket
+
+        import pytest
+        import requests
+
+
+        @pytest.fixture(scope="module", autouse=True)
+        def forbidden():
+            def refuse(*args, **kwargs):
+                raise OSError("not here")
+
+            with pytest.MonkeyPatch.context() as patch:
+                for name in ("getcwd", "listdir", "stat"):
+                    patch.setattr(os, name, refuse)
+                patch.setattr(os.path, "abspath", refuse)
+                yield
+
+
+        def test_leaks():
+            requests.Session()
+            socket.socket()
+        """
+    )
+    outcome = run("-Wignore")
+    assert [(f["kind"], f["line"]) for f in outcome.findings] == [("unclosed-session", 21), ("unclosed-socket", 22)]
+    assert "could not do all of its work" not in outcome.output

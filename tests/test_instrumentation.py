@@ -56,7 +56,7 @@ def test_every_library_is_one_file(name: str) -> None:
 
 
 def test_for_each_kind_of_resource_it_is_known_what_ends_it() -> None:
-    assert {kind for observer in OBSERVERS for kind in observer.ends} == {"session", "pool", "response", "socket"}
+    assert {kind for observer in OBSERVERS for kind in observer.vital} == {"session", "pool", "response", "socket"}
 
 
 # --- the machinery, on a library of our own ---------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_an_observer_that_raises_is_switched_off_and_named(watched: Instrumentat
         yield
 
     if way == "after":
-        watched.after(f"{library}:Client.work", ends=("pool",))(after)
+        watched.after(f"{library}:Client.work", vital=("pool",))(after)
     else:
         watched.around(f"{library}:Client.work")(around)
     installation = started(watched)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conftest import RunTests
+from servers import Server
 
 
 def test_aioresponses(pytester: pytest.Pytester, run: RunTests) -> None:
@@ -89,3 +90,42 @@ def test_client_of_an_asgi_application(pytester: pytest.Pytester, run: RunTests)
         ("library", "starlette.testclient.TestClient"),
         ("library", "starlette.testclient.TestClient"),
     ]
+
+
+def test_stand_ins_for_responses_are_nobodys_leak(pytester: pytest.Pytester, run: RunTests, server: Server) -> None:
+    """vcrpy plays back with a class of its own, of which it is not seen what becomes of it."""
+    pytester.makepyfile(
+        """
+        import os
+
+        import pytest
+        import urllib3
+        import vcr
+
+        URL = os.environ["CONNLEAK_TEST_URL"]
+
+
+        @pytest.fixture
+        def tape(tmp_path):
+            path = str(tmp_path / "tape.yaml")
+            with vcr.use_cassette(path), urllib3.PoolManager(timeout=5) as pool:
+                pool.request("GET", URL)
+            return path
+
+
+        @pytest.mark.parametrize("end", ["close", "read", "drain_conn", "release_conn"])
+        def test_ended_after_the_cassette(tape, end):
+            with urllib3.PoolManager(timeout=5) as pool:
+                with vcr.use_cassette(tape):
+                    response = pool.request("GET", URL, preload_content=False)
+                getattr(response, end)()
+
+
+        def test_pool_left(tape):
+            with vcr.use_cassette(tape):
+                urllib3.PoolManager(timeout=5).request("GET", URL)
+        """
+    )
+    outcome = run("-Wignore")
+    assert outcome.outcomes == {"passed": 4, "failed": 1}
+    assert [f["kind"] for f in outcome.findings] == ["unclosed-pool"]

@@ -62,7 +62,7 @@ def test_the_test_and_the_peer_are_named(pytester: pytest.Pytester, run: RunTest
     assert [(c["remote"], c["status"]) for c in finding["connections"]] == [
         (server.url.removeprefix("http://"), "ESTABLISHED")
     ]
-    assert "opened outside of Python" in outcome.output
+    assert "no call in Python was seen to open it" in outcome.output
 
 
 @pytest.mark.usefixtures("server")
@@ -217,3 +217,31 @@ def test_without_psutil_the_findings_of_python_stand(pytester: pytest.Pytester, 
     outcome = run()
     assert outcome.statuses == {"test_python": "leak"}
     assert "psutil failed with AccessDenied" in outcome.output
+
+
+def test_what_never_closes_is_waited_for_a_few_times(pytester: pytest.Pytester, run: RunTests, server: Server) -> None:
+    pytester.makepyfile(
+        HEAD
+        + """
+
+    @pytest.fixture(scope="module", autouse=True)
+    def thread():
+        import threading
+
+        stop = threading.Event()
+        thread = threading.Thread(target=stop.wait)
+        thread.start()
+        yield
+        stop.set()
+        thread.join()
+
+
+    @pytest.mark.parametrize("number", range(10))
+    def test_left(number):
+        KEPT.append(connect_unseen())
+    """
+    )
+    pytester.makeini("[pytest]\nconnleak_grace = 1")
+    outcome = run()
+    assert outcome.outcomes == {"failed": 10}
+    assert outcome.result.duration < 8, "three times the whole of it, and seven times a tenth"

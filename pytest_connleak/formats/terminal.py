@@ -119,7 +119,7 @@ def _count(words: Iterator[str]) -> dict[str, int]:
 
 def _where(entry: Entry) -> Iterator[Row]:
     if entry.path is None:
-        yield (Text("  --> ", "note"), Text("(no line: opened outside of Python)"))
+        yield (Text("  --> ", "note"), Text("(no line of Python is known to have opened it)"))
         return
     number = str(entry.line)
     margin = " " * len(number)

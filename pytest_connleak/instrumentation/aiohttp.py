@@ -14,7 +14,7 @@ from typing import Any
 
 from ..model import ASYNC, Advice, Limits
 from ..recorder import CONNECTION, Held
-from .interface import Call, Instrumentation, Outcome, Probe
+from .interface import Call, Instrumentation, Outcome, Probe, leave_no_trace
 
 instrumentation = Instrumentation(
     "aiohttp",
@@ -36,10 +36,11 @@ instrumentation = Instrumentation(
 @instrumentation.after("aiohttp.connector:BaseConnector.__init__")
 def connector_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "pool", call.library, traits=ASYNC)
+    leave_no_trace(call.instance)
 
 
-@instrumentation.after("aiohttp.connector:BaseConnector.close", ends=("session", "pool"))
-@instrumentation.after("aiohttp.connector:BaseConnector.__exit__", ends=("session", "pool"))
+@instrumentation.after("aiohttp.connector:BaseConnector.close", vital=("session", "pool"))
+@instrumentation.after("aiohttp.connector:BaseConnector.__exit__", vital=("session", "pool"))
 def connector_closed(probe: Probe, call: Call) -> None:
     """In its finalizer a connector closes its connections, too, but not by this."""
     probe.closed(call.instance)
@@ -48,10 +49,11 @@ def connector_closed(probe: Probe, call: Call) -> None:
 @instrumentation.after("aiohttp.client:ClientSession.__init__")
 def session_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "session", call.library, traits=ASYNC)
+    leave_no_trace(call.instance)
     _adopt_connector(probe, call.instance)
 
 
-@instrumentation.after("aiohttp.client:ClientSession.close", ends=("session",))
+@instrumentation.after("aiohttp.client:ClientSession.close", vital=("session",))
 def session_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
@@ -134,17 +136,17 @@ def _limits(timeout: Any) -> Limits:
 # --- responses ----------------------------------------------------------------------------------------
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse.close", ends=("response",))
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse.close", vital=("response",))
 def response_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse.release", ends=("response",))
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse.release", vital=("response",))
 def response_released(probe: Probe, call: Call) -> None:
     probe.released(call.instance)
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse._response_eof", ends=("response",))
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse._response_eof", vital=("response",))
 def response_ended(probe: Probe, call: Call) -> None:
     """All has arrived; but where the connection was upgraded, this only ends the answer's headers."""
     if call.instance.closed:

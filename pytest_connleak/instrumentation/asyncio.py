@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import origin
 from ..model import Advice
-from .interface import Call, Instrumentation, Outcome, Probe
+from .interface import Call, Instrumentation, Outcome, Probe, leave_no_trace
 
 instrumentation = Instrumentation(
     "asyncio",
@@ -24,8 +24,8 @@ instrumentation = Instrumentation(
 )
 
 
-@instrumentation.after("asyncio.selector_events:_SelectorTransport.close", ends=("socket",))
-@instrumentation.after("asyncio.selector_events:_SelectorTransport._force_close", ends=("socket",))
+@instrumentation.after("asyncio.selector_events:_SelectorTransport.close", vital=("socket",))
+@instrumentation.after("asyncio.selector_events:_SelectorTransport._force_close", vital=("socket",))
 def transport_closed(probe: Probe, call: Call) -> None:
     """The socket is closed in the loop's next turn, or once all is written, even if that loop never turns again."""
     probe.closed(call.instance._sock)
@@ -58,7 +58,4 @@ def task_made(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     is_users = code is not None and origin.classify(code.co_filename) == "user"
     with nullcontext() if is_users else probe.making_a_task():
         outcome = yield
-    # In debug mode a task notes where it was made, and that is not in this plugin.
-    noted = getattr(outcome.result, "_source_traceback", None)
-    if noted and origin.classify(noted[-1].filename) == "plugin":
-        del noted[-1]
+    leave_no_trace(outcome.result)

@@ -35,8 +35,8 @@ def pool_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "pool", call.library, traits=_traits(call.instance))
 
 
-@instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.close", ends=("session", "pool"))
-@instrumentation.after("httpcore._async.connection_pool:AsyncConnectionPool.aclose", ends=("session", "pool"))
+@instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.close", vital=("session", "pool"))
+@instrumentation.after("httpcore._async.connection_pool:AsyncConnectionPool.aclose", vital=("session", "pool"))
 def pool_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
@@ -78,10 +78,10 @@ def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 
 # Before 1.0.4 the streams had the longer name.
 @instrumentation.after(
-    "httpcore._sync.connection_pool:PoolByteStream.close|ConnectionPoolByteStream.close", ends=("response",)
+    "httpcore._sync.connection_pool:PoolByteStream.close|ConnectionPoolByteStream.close", vital=("response",)
 )
 @instrumentation.after(
-    "httpcore._async.connection_pool:PoolByteStream.aclose|ConnectionPoolByteStream.aclose", ends=("response",)
+    "httpcore._async.connection_pool:PoolByteStream.aclose|ConnectionPoolByteStream.aclose", vital=("response",)
 )
 def response_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)

@@ -29,7 +29,7 @@ def http_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "session", call.library)
 
 
-@instrumentation.after("httplib2:Http.close", ends=("session",))
+@instrumentation.after("httplib2:Http.close", vital=("session",))
 def http_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 

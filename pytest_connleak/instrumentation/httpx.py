@@ -36,10 +36,10 @@ def client_opened(probe: Probe, call: Call) -> None:
     probe.adopted(call.instance, _pools(call.instance))
 
 
-@instrumentation.after("httpx._client:Client.close", ends=("session",))
-@instrumentation.after("httpx._client:Client.__exit__", ends=("session",))
-@instrumentation.after("httpx._client:AsyncClient.aclose", ends=("session",))
-@instrumentation.after("httpx._client:AsyncClient.__aexit__", ends=("session",))
+@instrumentation.after("httpx._client:Client.close", vital=("session",))
+@instrumentation.after("httpx._client:Client.__exit__", vital=("session",))
+@instrumentation.after("httpx._client:AsyncClient.aclose", vital=("session",))
+@instrumentation.after("httpx._client:AsyncClient.__aexit__", vital=("session",))
 # It is a Client, and leaves its block without a word to that.
 @instrumentation.after("starlette.testclient:TestClient.__exit__")
 def client_closed(probe: Probe, call: Call) -> None:

@@ -26,6 +26,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
+from .. import origin
 from ..model import Advice, ResourceKind
 from ..origin import WRAPPER
 from ..recorder import Recorder as Probe
@@ -57,6 +58,10 @@ class Outcome(NamedTuple):
     error: BaseException | None
 
 
+# pytest leaves frames out of its tracebacks whose variables, or else whose globals, say so; the variables of a frame
+# are lost where unittest clears a traceback.
+__tracebackhide__ = True
+
 After = Callable[[Probe, Call], None]
 Around = Callable[[Probe, Call], Generator[None, Outcome, None]]
 
@@ -72,7 +77,7 @@ class Observer:
     target: str
     function: Callable[..., Any]
     around: bool
-    ends: tuple[ResourceKind, ...] = ()
+    vital: tuple[ResourceKind, ...] = ()
     optional: bool = False
 
     @property
@@ -124,16 +129,16 @@ class Instrumentation:
     observers: list[Observer] = field(default_factory=list)
 
     def after(
-        self, target: str, *, ends: tuple[ResourceKind, ...] = (), optional: bool = False
+        self, target: str, *, vital: tuple[ResourceKind, ...] = (), optional: bool = False
     ) -> Callable[[After], After]:
         """Tell the decorated function when ``target`` has returned (not when it raised).
 
         Args:
             target: ``module:Class.method``; where a name differs between versions, ``module:Class.new|Class.old``.
-            ends: the kinds of resource that are closed by this; where it cannot be seen, nobody is accused.
+            vital: the kinds of resource that cannot be judged where this is not seen: nobody is accused then.
             optional: whether some of the supported versions do not have it.
         """
-        return self._decorator(target, around=False, ends=ends, optional=optional)
+        return self._decorator(target, around=False, vital=vital, optional=optional)
 
     def around(self, target: str, *, optional: bool = False) -> Callable[[Around], Around]:
         """Run the decorated generator up to its ``yield`` before ``target``, and on with the outcome after it.
@@ -145,14 +150,14 @@ class Instrumentation:
         return self._decorator(target, around=True, optional=optional)
 
     def _decorator(
-        self, target: str, *, around: bool, ends: tuple[ResourceKind, ...] = (), optional: bool = False
+        self, target: str, *, around: bool, vital: tuple[ResourceKind, ...] = (), optional: bool = False
     ) -> Callable[[Any], Any]:
         def decorate(function: Any) -> Any:
-            self.observers.append(Observer(self.name, target, function, around, ends, optional))
+            self.observers.append(Observer(self.name, target, function, around, vital, optional))
             if f"{target}.".replace(":", ".").startswith(f"{self.name}."):
                 for copy in self.copies:
                     same = copy + target.removeprefix(self.name)
-                    self.observers.append(Observer(copy, same, function, around, ends, optional=True))
+                    self.observers.append(Observer(copy, same, function, around, vital, optional=True))
             return function
 
         return decorate
@@ -193,7 +198,7 @@ class Installation:
     Attributes:
         versions: the patched libraries and their versions ("" where they say none).
         faults: what could not be watched, and why, by observer.
-        blind: the kinds of resource of which it cannot be seen any more whether they were closed.
+        blind: the kinds of resource that cannot be judged any more.
     """
 
     _active: list[Installation] = []  # noqa: RUF012  # shared on purpose: the stack of the process
@@ -369,8 +374,15 @@ class Installation:
         if isinstance(error, RecursionError):
             return  # the program has used up the stack: that says nothing about the observer
         self._disabled.add(observer)
-        self.blind.update(observer.ends)
+        self.blind.update(observer.vital)
         self.faults.setdefault(str(observer), f"{type(error).__name__}: {error}")
+
+
+def leave_no_trace(obj: object) -> None:
+    """In debug mode tasks, and objects of aiohttp, note where they were made; that is not in this plugin."""
+    noted = getattr(obj, "_source_traceback", None)
+    if noted and origin.classify(noted[-1].filename) == "plugin":
+        del noted[-1]
 
 
 class _Finder:

@@ -35,6 +35,12 @@ def session_opened(probe: Probe, call: Call) -> None:
     probe.adopted(session, _managers(session))
 
 
+@instrumentation.after("requests.sessions:Session.mount")
+@instrumentation.after("requests.async_session:AsyncSession.mount", optional=True)
+def adapter_mounted(probe: Probe, call: Call) -> None:
+    probe.adopted(call.instance, _managers(call.instance))
+
+
 @instrumentation.around("requests.sessions:Session.request")
 @instrumentation.around("requests.async_session:AsyncSession.request", optional=True)
 def session_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
@@ -74,8 +80,8 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     probe.end(request, outcome.error)
 
 
-@instrumentation.after("requests.sessions:Session.close", ends=("session",))
-@instrumentation.after("requests.async_session:AsyncSession.close", ends=("session",), optional=True)
+@instrumentation.after("requests.sessions:Session.close", vital=("session",))
+@instrumentation.after("requests.async_session:AsyncSession.close", vital=("session",), optional=True)
 def session_closed(probe: Probe, call: Call) -> None:
     session = call.instance
     probe.adopted(session, _managers(session))

@@ -32,7 +32,7 @@ _ACCEPTED = frozenset({"accepted"})
 _PLAIN: frozenset[str] = frozenset()
 
 
-@instrumentation.after("socket:socket.__init__")
+@instrumentation.after("socket:socket.__init__", vital=("socket",))  # or all are taken for those of C code
 def opened(probe: Probe, call: Call) -> None:
     sock = call.instance
     caller = _caller()
@@ -57,12 +57,12 @@ def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         _connected(probe, call.instance, active=True, peer=call.argument(0, "address"))
 
 
-@instrumentation.after("socket:socket._real_close", ends=("socket",))
+@instrumentation.after("socket:socket._real_close", vital=("socket",))
 def closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.after("socket:socket.detach", ends=("socket",))
+@instrumentation.after("socket:socket.detach", vital=("socket",))
 def detached(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 

@@ -41,8 +41,8 @@ def manager_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "pool", call.library)
 
 
-@instrumentation.after("urllib3.poolmanager:PoolManager.clear", ends=("session", "pool"))
-@instrumentation.after("urllib3._async.poolmanager:AsyncPoolManager.clear", ends=("session", "pool"), optional=True)
+@instrumentation.after("urllib3.poolmanager:PoolManager.clear", vital=("session", "pool"))
+@instrumentation.after("urllib3._async.poolmanager:AsyncPoolManager.clear", vital=("session", "pool"), optional=True)
 def manager_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
@@ -59,8 +59,8 @@ def pool_opened(probe: Probe, call: Call) -> None:
     probe.opened(call.instance, "pool", call.library)
 
 
-@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.close", ends=("pool",))
-@instrumentation.after("urllib3._async.connectionpool:AsyncHTTPConnectionPool.close", ends=("pool",), optional=True)
+@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool.close", vital=("pool",))
+@instrumentation.after("urllib3._async.connectionpool:AsyncHTTPConnectionPool.close", vital=("pool",), optional=True)
 def pool_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
@@ -145,12 +145,19 @@ def _url(pool: Any, path: str) -> str:
 
 
 def _held(response: object) -> Held | None:
-    """The connection that a response keeps from its pool, None once it gave it back."""
+    """The connection that a response keeps from its pool, None once it gave it back.
+
+    What a mock puts in the place of a response is not watched, so there is no saying what becomes of it.
+    """
+    if not any(
+        cls.__module__.endswith(".response") and "HTTPResponse" in cls.__name__ for cls in type(response).__mro__
+    ):
+        return None
     connection = getattr(response, "_connection", None)
     return None if connection is None else Held(connection, getattr(connection, "sock", None))
 
 
-@instrumentation.after("urllib3.response:HTTPResponse.release_conn", ends=("response",))
+@instrumentation.after("urllib3.response:HTTPResponse.release_conn", vital=("response",))
 def response_released(probe: Probe, call: Call) -> None:
     probe.released(call.instance)
 
@@ -164,8 +171,8 @@ def connection_returned(probe: Probe, call: Call) -> None:
         probe.returned(connection)
 
 
-@instrumentation.after("urllib3.response:HTTPResponse.close", ends=("response",))
-@instrumentation.after("urllib3._async.response:AsyncHTTPResponse.close", ends=("response",), optional=True)
+@instrumentation.after("urllib3.response:HTTPResponse.close", vital=("response",))
+@instrumentation.after("urllib3._async.response:AsyncHTTPResponse.close", vital=("response",), optional=True)
 def response_closed(probe: Probe, call: Call) -> None:
     # io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it.
     if not getattr(call.instance, "_finalizing", False):

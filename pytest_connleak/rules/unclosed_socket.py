@@ -31,6 +31,6 @@ def _message(socket: Tracked) -> str:
     peers = [c.remote for c in socket.connections if c.remote]
     what = f"{socket.name} to {peers[0]}" if peers else socket.name
     if socket.origin.place is None:
-        return f"{what} still open; it was opened outside of Python, so no line can be named"
+        return f"{what} still open; no call in Python was seen to open it, so no line can be named"
     called = socket.origin.called
     return f"{what}, opened by {public_name(called)}(), {fate(socket)}" if called else f"{what} {fate(socket)}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import requests
+import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 KEPT = []
@@ -189,3 +190,26 @@ def test_exec():
 def test_ten_thousand_are_too_many_to_list():
     for _ in range(50):
         requests.Session().close()
+
+
+class OwnPool(HTTPAdapter):
+    """Makes its pools by a line of our own."""
+
+    def init_poolmanager(self, connections, maxsize, block=False, **kwargs):
+        self.poolmanager = urllib3.PoolManager(num_pools=connections, maxsize=maxsize, block=block)
+
+
+def test_mounted_and_never_used():
+    session = requests.Session()  # finds: unclosed-session
+    session.mount("https://", OwnPool())
+
+
+def test_adapters_set_aside_as_mocks_do(url):
+    with requests.Session() as session:
+        session.mount("https://", OwnPool())
+        aside = session.adapters.copy()
+        session.adapters.clear()
+        session.mount("http://", HTTPAdapter())
+        session.get(url, timeout=5)
+        session.adapters["http://"].close()
+        session.adapters = aside

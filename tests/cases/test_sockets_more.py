@@ -1,5 +1,6 @@
 """Sockets of all makes."""
 
+import contextlib
 import http.client
 import http.server
 import socket
@@ -144,3 +145,24 @@ def test_wrapped(local):
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with pytest.raises(OSError), socket.create_connection(local, timeout=2) as plain:
         context.wrap_socket(plain)
+
+
+def test_connection_closed_after_a_last_answer(address):
+    """The response keeps the socket; who closes the connection has done their part."""
+    connection = http.client.HTTPConnection(*address, timeout=5)
+    connection.request("GET", "/until-eof/5")
+    response = connection.getresponse()
+    connection.close()
+    assert response.status == 200
+
+
+def test_connection_closed_after_a_last_answer_was_dropped(address):
+    with contextlib.closing(http.client.HTTPConnection(*address, timeout=5)) as connection:
+        connection.request("GET", "/until-eof/5")
+        assert connection.getresponse().status == 200
+
+
+def test_connection_left_after_a_last_answer(address):
+    connection = http.client.HTTPConnection(*address, timeout=5)
+    connection.request("GET", "/until-eof/5")  # finds: unclosed-socket
+    assert connection.getresponse().status == 200

@@ -5,6 +5,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
+import httpx
 import pytest
 import requests
 import requests_mock
@@ -154,3 +155,27 @@ def test_redirects_through_a_method_of_our_own(url):
     with Logging() as session:
         session.get(f"{url}/hops/2")  # finds: missing-timeout
         session.get(f"{url}/hops/2", timeout=5)
+
+
+def test_what_was_refused_was_not_sent(address):
+    with urllib3.HTTPConnectionPool(*address, maxsize=1, block=True, timeout=None) as pool:
+        connection = pool._get_conn()
+        with pytest.raises(urllib3.exceptions.EmptyPoolError):
+            pool.request("GET", "/", pool_timeout=0.01)
+        pool._put_conn(connection)
+        with pytest.raises(urllib3.exceptions.HostChangedError):
+            pool.request("GET", "http://example.invalid/")
+    with pytest.raises(urllib3.exceptions.ClosedPoolError):
+        pool.request("GET", "/")
+    with httpx.Client(timeout=None) as client, pytest.raises(httpx.UnsupportedProtocol):
+        client.get("gopher://example.invalid/")
+    with pytest.raises(RuntimeError):
+        client.get("http://example.invalid/")
+
+
+def test_an_error_of_our_own_hook(url):
+    def sign(request):
+        raise KeyError("no token")
+
+    with requests.Session() as session, pytest.raises(KeyError):
+        session.get(url, auth=sign)
