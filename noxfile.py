@@ -74,6 +74,14 @@ def greenlets(session: nox.Session) -> None:
     session.run("pytest", "tests/test_greenlets.py", *session.posargs)
 
 
+@nox.session(python="3.11", default=False)
+def others(session: nox.Session) -> None:
+    """Suites that nobody here wrote, without and with the plugin: ``nox -s others -- requests httpx``, or all of them."""
+    session.install(".[test]")
+    session.chdir("tests")
+    session.run("python", "-m", "others", *session.posargs)
+
+
 @nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
     """Style, types, import layers."""
