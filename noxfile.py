@@ -76,7 +76,7 @@ def greenlets(session: nox.Session) -> None:
 
 @nox.session(python="3.11", default=False)
 def others(session: nox.Session) -> None:
-    """Suites that nobody here wrote, without and with the plugin: ``nox -s others -- requests httpx``, or all of them."""
+    """Suites that nobody here wrote, without and with the plugin: ``nox -s others -- requests``, or all of them."""
     session.install(".[test]")
     session.chdir("tests")
     session.run("python", "-m", "others", *session.posargs)
