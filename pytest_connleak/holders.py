@@ -4,12 +4,15 @@ The search climbs from the suspect to what refers to it, a level at a time, with
 no further than to the definition of a live fixture, the namespace of a module, or a class.  It is only run on
 a suspect: a level costs about 10 ms in a heap of a million objects.
 
+What was set aside by :func:`gc.freeze` is not among the referrers, so it is looked for from above: what the modules
+of the application and the tests refer to, a few levels down.
+
 It only looks: no code of an object is called (no ``getattr``, ``repr``, ``==``, ``len``), so a proxy, a mock
 or a broken class cannot hurt it, and nothing that it met is kept alive for it.
 
-What it cannot see: objects set aside by :func:`gc.freeze`; what only C code refers to, like the callbacks of
-:mod:`atexit`; the variables of a function that is running, in another thread, say (the arguments, attributes
-and closures of a thread are seen); the values of another context's :class:`contextvars.ContextVar`.
+What it cannot see: objects set aside by :func:`gc.freeze` that are deeper down than that; what only C code refers to,
+like the callbacks of :mod:`atexit`; the variables of a function that is running, in another thread, say (the arguments,
+attributes and closures of a thread are seen); the values of another context's :class:`contextvars.ContextVar`.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ from typing import Any, Literal, NamedTuple
 # How many levels up, at most; and how many after a module was found, since a fixture would outrank it: from
 # a list in its generator to the fixture's definition it is 8 on 3.10, where a __dict__ is a level of its own.
 DEPTH, BEYOND_MODULE = 20, 8
+# How many levels down from the modules frozen objects are looked for: an instance in a dict that a class has is at 5.
+FROZEN_DEPTH = 5
 # How many objects are climbed from at once, at most; and how many double the time of a pass through the heap
 # at worst (measured: 2 in a heap of long lists, 16 in one of small objects).
 WIDTH, DOUBLING = 256, 2
@@ -99,6 +104,7 @@ class Search:
             definition, of a class, of the namespace of a module, to how that is called. They must live as long as
             this does.
         test_modules: names of the modules that hold tests; a conftest is known by its name.
+        definitions: those of the fixtures, for where they are frozen.
         opaque: types, with their subclasses, of objects that hold everything and explain nothing, like a test
             runner's. A definition may be of such a type, too: those in ``fixtures`` are recognised first.
         ignore: ``id()`` of containers that hold the suspect only for the caller.
@@ -114,6 +120,7 @@ class Search:
         *,
         fixtures: Mapping[int, str],
         test_modules: Collection[str],
+        definitions: Collection[object] = (),
         opaque: tuple[type, ...] = (),
         ignore: Collection[int] = (),
         budget: float = 0.8,
@@ -123,6 +130,12 @@ class Search:
         self._opaque = {id(cls): cls for cls in (*opaque, types.ModuleType, weakref.ref)}
         self._ignore = frozenset(ignore)
         self._budget = budget
+        self._frozen = self._find_frozen(definitions) if gc.get_freeze_count() else []
+        self._frozen_referrers: dict[int, list[int]] = {}
+        """The places in that list of what refers to an object, by the object's id."""
+        for place, frozen in enumerate(self._frozen):
+            for number in map(id, gc.get_referents(frozen)):
+                self._frozen_referrers.setdefault(number, []).append(place)
 
     def holder(self, suspect: object) -> Holder | None:
         """A live fixture before a module, before a test's module, before others; of equals the nearest."""
@@ -149,7 +162,7 @@ class Search:
         deadline = self._clock() + self._budget
         below: dict[int, int] = {}  # the id of an object to the id of what it was reached from
         level: tuple[Any, ...] = (suspect,)
-        skip = {*self._ignore, *_ids_of_stack(inspect.currentframe()), id(seen)}
+        skip = {*self._ignore, *_ids_of_stack(inspect.currentframe()), id(seen), id(self._frozen)}
         best, at = _Sight(_NOTHING), id(suspect)
         depth, last, cost = 0, DEPTH, 0.0
         while level and depth < last and best.rank != _FIXTURE:
@@ -161,6 +174,7 @@ class Search:
             referrers = gc.get_referrers(*level)
             cost = max(cost, (self._clock() - start) / (1 + len(level) / DOUBLING))
             held = {id(obj) for obj in level}
+            referrers += [self._frozen[place] for number in held for place in self._frozen_referrers.get(number, ())]
             # No variable of a context refers to its value.
             referrers += [variable for variable, value in copy_context().items() if id(value) in held]
             depth += 1
@@ -188,6 +202,18 @@ class Search:
             at = below[at]
             chain.append(seen[at])
         return best, chain
+
+    def _find_frozen(self, definitions: Collection[object]) -> list[Any]:
+        namespaces = [(name, getattr(module, "__dict__", None)) for name, module in list(sys.modules.items())]
+        level: list[Any] = [space for name, space in namespaces if type(space) is dict and self._side(_text(name))]
+        seen = set(map(id, (space for _, space in namespaces)))
+        found = [*level, *definitions, *(getattr(definition, "__dict__", None) for definition in definitions)]
+        for _ in range(FROZEN_DEPTH):
+            below = {id(obj): obj for obj in gc.get_referents(*level) if gc.is_tracked(obj) and id(obj) not in seen}
+            level = [obj for obj in below.values() if type(obj) not in (types.ModuleType, types.CodeType)]
+            seen.update(below)
+            found += level
+        return found
 
     def _recognise(self, obj: Any) -> _Sight:
         cls = type(obj)

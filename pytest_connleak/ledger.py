@@ -121,6 +121,11 @@ class Ledger:
                 parent.children = tuple(number for number in parent.children if number != event.id)
             life.parents.clear()
         elif isinstance(event, Sent):
+            if life.parents and not any(True for _ in self._parents(life)):
+                # What answered for it is closed and gone: who sends does.
+                life.parents.clear()
+                life.judged = False
+                self.move(event.id, event.owner)
             self._use(life, event)
             for above in self._pools_above(life):
                 if event.first or above.parents:  # else it has said for itself that it sends
@@ -134,7 +139,7 @@ class Ledger:
         if isinstance(event, Collected):
             life.collected = True
         if life.collected and (life.state not in _UNCLOSED or life.judged or life.parents):
-            self._forget(life)
+            self._forget_unless_a_session_waits_for_it(life)
 
     def _use(self, life: _Life, event: Sent) -> None:
         life.requests += event.first
@@ -151,11 +156,13 @@ class Ledger:
             # All the pools of a session closed one by one is a closed session; a pool manager is none of its pools.
             if parent.opened.kind == "session" and not self._open_children(parent):
                 self._close(parent)
+        self._forget_collected(life.children)
 
     def _adopt(self, event: Adopted) -> None:
         parent = self._lives.get(event.parent)
         if parent is not None:
-            parent.children = event.children
+            before, parent.children = parent.children, event.children
+            self._forget_collected(before)
         for number in event.children:
             child = self._lives.get(number)
             if child is None:
@@ -191,6 +198,22 @@ class Ledger:
         owned.pop(number, None)
         if not owned:
             self._by_owner.pop(life.owner, None)
+        self._forget_collected(life.children)
+
+    def _forget_collected(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            life = self._lives.get(number)
+            if life is not None and life.collected:
+                self._forget_unless_a_session_waits_for_it(life)
+
+    def _forget_unless_a_session_waits_for_it(self, life: _Life) -> None:
+        """A pool that was dropped has not been closed: if its session was, a finalizer has yet to say so."""
+        waits = life.state in _UNCLOSED and any(
+            parent.opened.kind == "session" and parent.state in _UNCLOSED and life.opened.id in parent.children
+            for parent in self._parents(life)
+        )
+        if not waits:
+            self._forget(life)
 
     # --- relations ------------------------------------------------------------------------------------
 
@@ -209,7 +232,7 @@ class Ledger:
 
     def _open_children(self, life: _Life) -> list[_Life]:
         known = (self._lives.get(number) for number in life.children)
-        return [child for child in known if child is not None and child.state is State.OPEN]
+        return [child for child in known if child is not None and child.state in _UNCLOSED]
 
     # --- evidence out ---------------------------------------------------------------------------------
 

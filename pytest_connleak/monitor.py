@@ -23,8 +23,11 @@ from .triage import triage
 
 NOTHING = Verdict()
 
-# As it is before a test replaces it; but sleep() is what gevent and eventlet make of it.
+# Themselves, since a program may have patched their modules for longer than a test: a ``time.sleep`` that returns at
+# once would use up the grace, and what another thread is about to close would be reported.
+_sleep = time.sleep
 _collect_garbage = gc.collect
+_threads = threading.enumerate
 
 # Waiting begins with a thousandth of a second and doubles, up to this.
 LONGEST_PAUSE = 0.05
@@ -55,6 +58,7 @@ class Surroundings:
     Attributes:
         fixtures: the live fixtures of a scope wider than function, and what else is their own: the ``id()`` of the
             definition, of a class, of the namespace of a module, to what that is called, and the owner.
+        fixture_definitions: the definitions themselves.
         test_modules: the names of the modules that hold tests; conftest modules are known by their name.
         opaque: the types of the runner's own objects, which hold everything and explain nothing.
         definitions: where the tests that end now are defined.
@@ -63,6 +67,7 @@ class Surroundings:
     """
 
     fixtures: Mapping[int, tuple[str, Owner]] = field(default_factory=dict)
+    fixture_definitions: Collection[object] = ()
     test_modules: Collection[str] = ()
     opaque: tuple[type, ...] = ()
     definitions: Mapping[Owner, Frame] = field(default_factory=dict)
@@ -118,14 +123,14 @@ class Monitor:
 
     def start(self) -> None:
         """Begin to watch."""
-        self._recorder.on_full = self._drain
+        self._recorder.on_full = self._drain_if_idle
         self._known_sockets = set(netstat.sockets())
         self._installation.start()
 
     def tests_begin(self) -> None:
         """What is there now belongs to the process, and the threads to pytest and its plugins: they close nothing."""
         self._look()
-        self._own_threads = weakref.WeakSet(threading.enumerate())
+        self._own_threads = weakref.WeakSet(_threads())
 
     def stop(self) -> None:
         """Put everything back."""
@@ -173,6 +178,7 @@ class Monitor:
             self._drain()
             self._look()
             if not (self._ledger.has_suspects(ending) or self._strangers_of(ending)):
+                self._ledger.settled(ending)  # who opens again what they closed answers for it
                 return NOTHING
             return self._judge(ending, nodeid, surroundings())
         except Exception as error:
@@ -237,11 +243,13 @@ class Monitor:
 
     def _wait(self, ending: Sequence[Owner], seconds: float, *, patiently: bool = False) -> None:
         """Give other threads time to close what is still open; without other threads nothing can change."""
-        threads = any(thread not in self._own_threads for thread in threading.enumerate())
+        threads = any(thread not in self._own_threads for thread in _threads())
         self._drain()  # only now: a thread that is gone has said all that it had to say
         self._look()
-        if not threads and not any(name in sys.modules and hub(sys.modules[name]) for name, hub in _HUBS.items()):
+        hub = any(name in sys.modules and hub(sys.modules[name]) for name, hub in _HUBS.items())
+        if not threads and not hub:
             return
+        sleep = time.sleep if hub else _sleep  # theirs lets greenlets run
         waited, pause = 0.0, 0.001
         sites: set[tuple[str, int]] = set()
         while waited < seconds:
@@ -249,7 +257,7 @@ class Monitor:
             tired = all(self._unfulfilled.get(site, 0) >= PATIENCE for site in sites)
             if not sites or (tired and waited >= 0.1 * seconds):
                 return
-            time.sleep(pause)
+            sleep(pause)
             waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
             self._drain()
             self._look()
@@ -260,14 +268,22 @@ class Monitor:
     def _await_finalizers(self) -> None:
         """Where another thread is collecting garbage just now, wait: what looks dropped may be closed by that."""
         waited = 0.0
-        while threading.active_count() > 1 and not _collect(generation=0) and waited < self.settings.grace:
-            time.sleep(0.001)
+        while len(_threads()) > 1 and not _collect(generation=0) and waited < self.settings.grace:
+            _sleep(0.001)
             waited += 0.001
         self._drain()
 
     def _drain(self) -> None:
         with self._lock:
             self._ledger.apply(self._recorder.hand_over())
+
+    def _drain_if_idle(self) -> None:
+        """Called wherever the program is: in a finalizer or the handler of a signal, too, that runs within a drain."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._ledger.apply(self._recorder.hand_over())
+            finally:
+                self._lock.release()
 
     # --- who holds it ---------------------------------------------------------------------------------
 
@@ -288,6 +304,7 @@ class Monitor:
         search = Search(
             fixtures={number: name for number, (name, _) in around.fixtures.items()},
             test_modules=around.test_modules,
+            definitions=around.fixture_definitions,
             opaque=around.opaque,
             ignore=(id(objects),),
         )

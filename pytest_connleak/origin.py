@@ -65,19 +65,23 @@ _STDLIB = _directories(sysconfig.get_path("stdlib"), sysconfig.get_path("platstd
 _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 
 
-# Bound here, and asking the system nothing: a test may have replaced os.path.abspath, or forbid what it calls.
-_WORKING_DIRECTORY = os.getcwd()
-_normpath, _join = os.path.normpath, os.path.join
+# Themselves: what a patched one says would stay in the cache of ``classify``.
+_isabs, _normpath, _abspath = os.path.isabs, os.path.normpath, os.path.abspath
 
 
 def _absolute(filename: str) -> str:
-    return _normpath(_join(_WORKING_DIRECTORY, filename))
+    if _isabs(filename):  # then the system is not asked: in an event loop, blockbuster forbids it
+        return _normpath(filename)
+    try:
+        return _abspath(filename)
+    except Exception:  # the working directory is gone, or it is forbidden to ask for it
+        return filename
 
 
 @cache
 def classify(filename: str) -> FileKind:
     """What kind of code a code object's file name stands for."""
-    if filename.startswith("<"):
+    if not filename or filename.startswith("<"):
         if filename == WRAPPER:
             return "plugin"
         if filename.startswith("<frozen "):
@@ -213,7 +217,11 @@ def relative(path: str, root: str) -> str:
 
 def source_line(frame: Frame) -> str:
     """The source text of a frame's line, stripped; empty if it cannot be had."""
-    return linecache.getline(frame.path, frame.line).strip()
+    namespace = getattr(sys.modules.get(frame.module), "__dict__", None)  # its loader knows what a zip file holds
+    try:
+        return linecache.getline(frame.path, frame.line, namespace).strip()
+    except Exception:  # a patched open(), or a loader that raises: the line is known, its text is not
+        return ""
 
 
 def _frame(code: CodeType, line: int, module: str) -> Frame:

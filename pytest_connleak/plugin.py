@@ -90,6 +90,7 @@ class Plugin:
         self._used_ignores: set[str] = set()
         self._partial = False
         self._usage_error = ""
+        self._process = os.getpid()
 
     # --- before the first test ------------------------------------------------------------------------
 
@@ -213,6 +214,7 @@ class Plugin:
             fixtures |= {number: (name, _owner(node)) for number, name in _in_reach(fixture, node)}
         return Surroundings(
             fixtures=fixtures,
+            fixture_definitions=list(self._live_fixtures),
             test_modules=self._test_modules,
             # A fixture that is a method has the instance of the first test in its frame: it does not hold for it.
             opaque=(*_OPAQUE, *filter(None, [getattr(item, "cls", None)])),
@@ -277,7 +279,9 @@ class Plugin:
         try:
             return (yield)
         finally:
-            self._finish(session)
+            # A fork that went on with the tests must not write over its parent's report.
+            if os.getpid() == self._process:
+                self._finish(session)
 
     def _finish(self, session: pytest.Session) -> None:
         worker_output = getattr(self.config, "workeroutput", None)

@@ -183,7 +183,7 @@ class Recorder:
     def __init__(self) -> None:
         self.owner: Owner = PROCESS
         self.nodeid = ""
-        self.events: deque[Event] = deque()
+        self.events: deque[Event | _Ref] = deque()
         self.on_full: Callable[[], None] = lambda: None
         self._numbers = itertools.count(1)
         self._moments = itertools.count(1)
@@ -209,7 +209,8 @@ class Recorder:
         if number is not None:
             return number
         try:
-            ref = _Ref(obj, self._collected)
+            # A function in C: the handler of a signal may raise in one in Python, and the collector would swallow it.
+            ref = _Ref(obj, self.events.append)
         except TypeError:
             return None
         stack = self._stack(type(obj))
@@ -226,7 +227,7 @@ class Recorder:
 
     def adopted(self, parent: object, children: Iterable[object]) -> None:
         """``parent`` answers for exactly these children (those of them that are known)."""
-        ref = self._live.get(id(parent))
+        ref = self._ref(parent)
         if ref is None:
             return
         numbers = tuple(n for n in map(self.find, children) if n is not None)
@@ -236,17 +237,17 @@ class Recorder:
 
     def adopted_one(self, parent: object, child: object) -> None:
         """``parent`` answers for ``child``; to say it again costs next to nothing."""
-        ref, number = self._live.get(id(child)), self.find(parent)
+        ref, number = self._ref(child), self.find(parent)
         if ref is not None and number is not None and ref.parent != number:
             ref.parent = number
             self._append(Adopted(number, (ref.id,)))
 
     def disowned(self, child: object) -> None:
         """Nothing answers for ``child`` any more but who has it."""
-        ref, number = self._live.get(id(child)), self.find(child)
-        if ref is not None and number is not None:
+        ref = self._ref(child)
+        if ref is not None:
             ref.parent = 0
-            self._append(Disowned(number))
+            self._append(Disowned(ref.id))
 
     def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> int | None:
         """An object came to be while the resource ``parent`` was at work for a request, which answers for it."""
@@ -261,8 +262,8 @@ class Recorder:
         What was closed after the user's call had begun, by a finalizer of the collector, say, is not opened again by
         the rest of that call: where in a call the collector strikes is chance.
         """
-        ref, request = self._live.get(id(obj)), self.in_flight
-        if ref is None or ref() is not obj or (request is not None and ref.closed_at > request.began):
+        ref, request = self._ref(obj), self.in_flight
+        if ref is None or (request is not None and ref.closed_at > request.began):
             return
         first = request is None or counts
         if request is not None and request.client in (ref.id, None) and not request.counted:
@@ -293,8 +294,8 @@ class Recorder:
 
     def closed(self, obj: object) -> None:
         """Somebody closed the object; often called from finalizers."""
-        ref = self._live.get(id(obj))
-        if ref is not None and ref() is obj:
+        ref = self._ref(obj)
+        if ref is not None:
             ref.closed_at = next(self._moments)
         number = self._number_of_the_dying(obj)
         if number is not None:
@@ -317,13 +318,19 @@ class Recorder:
             _thread.finalizing -= 1
 
     def _number_of_the_dying(self, obj: object) -> int | None:
-        number = self.find(obj)
-        return self._dying.get(id(obj)) if number is None else number
+        ref = self._live.get(id(obj))
+        if ref is not None and ((referent := ref()) is obj or referent is None):
+            return ref.id
+        return self._dying.get(id(obj))
 
     def find(self, obj: object) -> int | None:
         """The number of a live object."""
-        ref = self._live.get(id(obj))
-        return ref.id if ref is not None and ref() is obj else None
+        ref = self._ref(obj)
+        return ref.id if ref is not None else None
+
+    def _ref(self, obj: object) -> _Ref | None:
+        ref = self._live.get(id(obj))  # of what had this address before, until that is handed over
+        return ref if ref is not None and ref() is obj else None
 
     def objects(self, numbers: Iterable[int]) -> dict[int, object]:
         """The live objects of these numbers; the caller must let go of them soon."""
@@ -342,7 +349,13 @@ class Recorder:
             self._dying.clear()
         events: list[Event] = []
         while self.events:
-            events.append(self.events.popleft())
+            event = self.events.popleft()
+            if isinstance(event, _Ref):
+                if self._live.get(event.key) is event:
+                    del self._live[event.key]
+                    self._dying[event.key] = event.id
+                event = Collected(event.id)
+            events.append(event)
         return events
 
     def bury(self) -> None:
@@ -357,14 +370,6 @@ class Recorder:
             public = vars(sys.modules.get(top, object)).get(cls.__qualname__) is cls
             name = self._class_names[cls] = f"{top if public else cls.__module__}.{cls.__qualname__}"
         return name
-
-    def _collected(self, ref: weakref.ref[object]) -> None:
-        # Runs inside the garbage collector: append, and nothing else.
-        assert isinstance(ref, _Ref)
-        if self._live.get(ref.key) is ref:
-            del self._live[ref.key]
-            self._dying[ref.key] = ref.id
-        self.events.append(Collected(ref.id))
 
     def _append(self, event: Event) -> None:
         self.events.append(event)

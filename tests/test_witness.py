@@ -14,7 +14,9 @@ import httpx
 import pytest
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
+from pytest_connleak.model import Owner
 from pytest_connleak.monitor import Monitor
 from servers import Server
 from watching import kinds, verdict
@@ -476,3 +478,74 @@ def test_another_thread_is_collecting(monitor: Monitor) -> None:
         timer.join()
     finally:
         gc.enable()
+
+
+# --- lives that cross each other ----------------------------------------------------------------------------
+
+
+def test_one_of_two_sessions_that_share_an_adapter(monitor: Monitor, server: Server) -> None:
+    dropped, closed = requests.Session(), requests.Session()
+    closed.mount("http://", dropped.get_adapter("http://"))
+    for session in (dropped, closed):
+        session.get(server.url, timeout=5)
+    del dropped, session
+    closed.close()
+    assert kinds(verdict(monitor)) == ["unclosed-session"]
+
+
+class AdapterByAdapter(requests.Session):
+    def close(self) -> None:
+        for adapter in self.adapters.values():
+            adapter.close()
+
+
+class Guard:
+    """In a cycle, so that the collector finds it together with what it closes."""
+
+    def __init__(self, guarded: requests.Session):
+        self.guarded, self.me = guarded, self
+
+    def __del__(self) -> None:
+        self.guarded.close()
+
+
+@pytest.mark.parametrize("sends", [True, False])
+@pytest.mark.parametrize("cls", [requests.Session, AdapterByAdapter])
+def test_closed_in_a_finalizer(monitor: Monitor, server: Server, cls: type[requests.Session], sends: bool) -> None:
+    guard = Guard(cls())
+    if sends:
+        guard.guarded.get(server.url, timeout=5)
+    del guard
+    gc.collect()
+    assert verdict(monitor) == []
+
+
+def test_closed_in_a_finalizer_by_what_closes_nothing(monitor: Monitor, server: Server) -> None:
+    class Stays(HTTPAdapter):
+        def close(self) -> None:
+            pass
+
+    guard = Guard(requests.Session())
+    guard.guarded.mount("http://", Stays())
+    guard.guarded.get(server.url, timeout=5)
+    del guard
+    gc.collect()
+    assert kinds(verdict(monitor)) == ["unclosed-session"]
+
+
+def test_pool_that_outlives_its_manager(monitor: Monitor, server: Server) -> None:
+    with urllib3.PoolManager() as manager:
+        pool = manager.connection_from_url(server.url)
+    del manager
+    pool.request("GET", "/", timeout=5)
+    assert kinds(verdict(monitor)) == ["unclosed-pool"]
+
+
+def test_used_again_by_a_test_after_one_that_left_nothing(monitor: Monitor, server: Server) -> None:
+    first, second = (Owner(f"test_here.py::test_{name}", "function") for name in ("first", "second"))
+    with monitor.owned_by(first, first.nodeid), requests.Session() as session:
+        session.get(server.url, timeout=5)
+    assert monitor.settle([first]).findings == ()
+    with monitor.owned_by(second, second.nodeid):
+        session.get(server.url, timeout=5)
+    assert kinds(list(monitor.settle([second]).findings)) == ["unclosed-session"]

@@ -68,7 +68,7 @@ def block(entries: list[Entry]) -> Iterator[Row]:
         descriptor = "" if connection["fd"] is None else f", fd {connection['fd']}"
         peer = f" -> {connection['remote']}" if connection["remote"] else ""
         yield _remark("connection", f"{connection['local']}{peer} ({connection['status']}{descriptor})")
-    for holder in dict.fromkeys(e.held_by for e in entries if e.held_by):
+    for holder in islice(_holders(entries), MOST):
         yield _remark("kept alive by", holder)
     if not failing:
         reason = f" ({first.reason})" if first.reason else ""
@@ -81,16 +81,19 @@ def block(entries: list[Entry]) -> Iterator[Row]:
 
 
 def short(entries: list[Entry]) -> str:
-    """The findings of one test, for its failure: what and where."""
-    lines = []
+    """The findings of one test, for its failure: what and where, each line of code once."""
+    sites: dict[tuple[str, str, int, str], list[Entry]] = {}
     for entry in entries:
-        times = f" ({entry.count} times)" if entry.count > 1 else ""
+        sites.setdefault(entry.site, []).append(entry)
+    lines = []
+    for entries_here in sites.values():
+        entry, number = entries_here[0], sum(e.count for e in entries_here)
+        times = f" ({number} times)" if number > 1 else ""
         lines.append(f"{entry.kind}: {entry.message}{times}")
         if entry.path is not None:
             lines.append(f"  --> {entry.path}:{entry.line} in {entry.function}")
             lines.append(f"      {entry.source}")
-        if entry.held_by:
-            lines.append(f"      kept alive by {entry.held_by}")
+        lines.extend(f"      kept alive by {holder}" for holder in islice(_holders(entries_here), MOST))
         lines.append(f"  help: {entry.help.replace(chr(10), chr(10) + '        ')}")
     return "\n".join(lines)
 
@@ -132,6 +135,10 @@ def _where(entry: Entry) -> Iterator[Row]:
 
 def _remark(label: str, text: str) -> Row:
     return (Text(f"   = {label}: ", "note"), Text(text))
+
+
+def _holders(entries: list[Entry]) -> dict[str, None]:
+    return dict.fromkeys(e.held_by for e in entries if e.held_by)
 
 
 def _tests(entries: list[Entry]) -> str:

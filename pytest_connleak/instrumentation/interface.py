@@ -259,7 +259,7 @@ class Installation:
                     self.versions[observer.library] = str(getattr(top, "__version__", ""))
 
     def _patch(self, module: ModuleType, observer: Observer) -> None:
-        owner, name = observer.find(module)
+        owner, name = _find(observer, module)
         original = getattr(owner, name)
         if original in (patch.wrapper for patch in self._patches):
             return  # a reference to what is patched already
@@ -348,6 +348,9 @@ class Installation:
             try:
                 observer.function(self._probe, call)
             except Exception as error:
+                if _is_the_programs(error):
+                    self._tell(observer, call)  # it was not told to the end
+                    raise
                 self._fault(observer, error)
 
     def _begin(self, observer: Observer, call: Call) -> Generator[None, Outcome, None] | None:
@@ -357,6 +360,8 @@ class Installation:
             observation: Generator[None, Outcome, None] = observer.function(self._probe, call)
             next(observation)
         except Exception as error:
+            if _is_the_programs(error):
+                raise
             self._fault(observer, error)
             return None
         return observation
@@ -368,11 +373,13 @@ class Installation:
             except StopIteration:
                 return
             except Exception as error:
+                if _is_the_programs(error):
+                    raise
                 self._fault(observer, error)
 
     def _fault(self, observer: Observer, error: Exception) -> None:
-        if isinstance(error, RecursionError):
-            return  # the program has used up the stack: that says nothing about the observer
+        if isinstance(error, (RecursionError, MemoryError)):
+            return  # the program has used up the stack, or the memory: that says nothing about the observer
         self._disabled.add(observer)
         self.blind.update(observer.vital)
         self.faults.setdefault(str(observer), f"{type(error).__name__}: {error}")
@@ -383,6 +390,28 @@ def leave_no_trace(obj: object) -> None:
     noted = getattr(obj, "_source_traceback", None)
     if noted and origin.classify(noted[-1].filename) == "plugin":
         del noted[-1]
+
+
+def _find(observer: Observer, module: ModuleType) -> tuple[Any, str]:
+    """What to patch; where eventlet was first, that is the class which its own class in this module wraps."""
+    replaced = getattr(module, observer.target.partition(":")[2].partition(".")[0], None)
+    if str(getattr(replaced, "__module__", "")).startswith("eventlet."):
+        module = sys.modules.get(f"__original_module_{module.__name__}", module)
+    return observer.find(module)
+
+
+def _is_the_programs(error: Exception) -> bool:
+    """Whether the handler of a signal raised it, which runs wherever the signal strikes: a program's own time-out.
+
+    Such a handler is known by having been given the frame that it interrupted.
+    """
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        for value in step.tb_next.tb_frame.f_locals.values():
+            if value is step.tb_frame or (type(value) is tuple and any(item is step.tb_frame for item in value)):
+                return True
+        step = step.tb_next
+    return False
 
 
 class _Finder:
