@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import pytest
 
-from .errors import ConnleakError, PytestConnectionLeakWarning, SettingError
+from .errors import ConnectionLeakError, ConnleakError, PytestConnectionLeakWarning, SettingError
+from .report import Entry
+from .standalone import watch
 
-__all__ = ["ConnleakError", "PytestConnectionLeakWarning", "SettingError"]
+__all__ = ["ConnectionLeakError", "ConnleakError", "Entry", "PytestConnectionLeakWarning", "SettingError", "watch"]
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:

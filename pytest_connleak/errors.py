@@ -1,5 +1,10 @@
 """Exceptions and warnings of pytest-connleak."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 
 class ConnleakError(Exception):
     """Base class of the errors that pytest-connleak raises for its own users."""
@@ -7,6 +12,18 @@ class ConnleakError(Exception):
 
 class SettingError(ConnleakError):
     """A setting has a value that is not allowed; the message says where and what is."""
+
+
+class ConnectionLeakError(ConnleakError, AssertionError):
+    """Something was left open, or sent without a limit, where ``connleak.check()`` judged it; the message says what.
+
+    Attributes:
+        findings: what was found, as in the report.
+    """
+
+    def __init__(self, message: str, findings: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 class PytestConnectionLeakWarning(UserWarning):

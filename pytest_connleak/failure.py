@@ -22,6 +22,8 @@ from _pytest.runner import runtestprotocol
 
 # The attribute of a report by which findings travel, also from a worker of pytest-xdist.
 ATTRIBUTE = "connleak"
+# The attribute of the report of a call that had passed before its leaks were known.
+HAD_PASSED = "connleak_had_passed"
 SECTION = "connection leaks (seen at teardown)"
 
 
@@ -116,6 +118,7 @@ class OneFailure:
         self._call.outcome = "failed"
         self._call.longrepr = ReprExceptionInfo(reprtraceback=traceback, reprcrash=crash)
         setattr(self._call, ATTRIBUTE, findings)
+        setattr(self._call, HAD_PASSED, True)
 
     def attach(self, findings: list[dict[str, Any]], text: str) -> None:
         """Show the findings with the report of the teardown."""

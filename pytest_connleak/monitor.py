@@ -88,12 +88,15 @@ class Monitor:
     """Watches one run.
 
     Attributes:
+        settings: of the run.
+        is_known: whether the baseline has a finding of this fingerprint.
         faults: the parts that failed and were switched off, with their errors.
         versions: the libraries that are watched.
     """
 
     def __init__(self, root: str) -> None:
         self.settings = Settings()
+        self.is_known: Callable[[str], bool] = lambda _: False
         self._root = root
         self._rules = list(rules.discover())
         self._recorder = Recorder()
@@ -111,11 +114,24 @@ class Monitor:
         # Not their idents, which are given again at once.
         self._own_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._faults: dict[str, str] = {}
+        self._gaps: dict[str, None] = {}
         self.used_ignores: set[str] = set()
 
     @property
     def faults(self) -> dict[str, str]:
         return {**self._installation.faults, **self._faults}
+
+    @property
+    def gaps(self) -> list[str]:
+        """What was not watched, or not judged, so that a leak may have been missed."""
+        return [
+            *(f"{name} was imported, and nothing of it could be watched" for name in self._installation.unwatched),
+            *(
+                f"the life of a {kind} could not be seen, so none was judged"
+                for kind in sorted(self._installation.blind)
+            ),
+            *self._gaps,
+        ]
 
     @property
     def versions(self) -> dict[str, str]:
@@ -182,14 +198,26 @@ class Monitor:
                 return NOTHING
             return self._judge(ending, nodeid, surroundings())
         except Exception as error:
-            self.fault("verdict", error)
+            self.fault("verdict", error, gap="a verdict failed, so what some tests left open is not known")
             return NOTHING
         finally:
             self._recorder.bury()
 
-    def fault(self, part: str, error: BaseException) -> None:
-        """A part failed; it is named once in the summary."""
+    def open_now(self, definition: Frame) -> list[Finding]:
+        """What is open now, of whatever scope; ``definition`` is the place of what no line of the user made."""
+        _collect()
+        self._drain()
+        self._look()
+        owners = self.owners()
+        evidence = self._ledger.evidence(owners, definitions=dict.fromkeys(owners, definition))
+        strangers = self._describe_strangers(owners, self._table(owners))
+        return self._findings(Evidence((*(r for r in evidence.resources if r.alive), *strangers)))
+
+    def fault(self, part: str, error: BaseException, gap: str = "") -> None:
+        """A part failed; it is named once in the summary, and so is what may have been missed for that."""
         self._faults.setdefault(part, f"{type(error).__name__}: {error}")
+        if gap:
+            self._gaps[gap] = None
 
     def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
         self._await_finalizers()
@@ -215,7 +243,7 @@ class Monitor:
         findings = [_charge(f, around.last_tests.get(f.owner, nodeid)) for f in self._findings(evidence)]
         # In the order of the run; requests come last, since a session is made before it sends.
         findings.sort(key=lambda f: (f.resource is None, abs(f.resource or 0)))
-        judged, used = triage(findings, around.local, self.settings, self._root)
+        judged, used = triage(findings, around.local, self.settings, self._root, self.is_known)
         self.used_ignores |= {str(ignore) for ignore in used}
         self._ledger.settled(ending)
         for inode in self._strangers_of(ending):
@@ -238,7 +266,7 @@ class Monitor:
                 findings += rule.run(evidence, self.settings)
             except Exception as error:
                 self._rules.remove(rule)
-                self.fault(f"rule {rule.kind}", error)
+                self.fault(f"rule {rule.kind}", error, gap=f"the rule {rule.kind} failed, so it found no more")
         return findings
 
     def _wait(self, ending: Sequence[Owner], seconds: float, *, patiently: bool = False) -> None:
@@ -349,7 +377,7 @@ class Monitor:
         try:
             now = netstat.sockets()
         except Exception as error:
-            self.fault("list of open sockets", error)
+            self.fault("list of open sockets", error, gap="sockets of C code could not be listed")
             return
         recorder = self._recorder
         appeared = now.keys() - self._known_sockets

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
 
-from . import settings
+from . import formats, settings
 from .errors import SettingError
-from .settings import Ignore, LibraryPolicy, Local, Mode, Require, Settings, SharedPolicy
+from .settings import Ignore, LibraryPolicy, Local, Mode, ReportFile, Require, Settings, SharedPolicy
 
 MARKER = (
     'connleak(mode=None, *, ignore=(), reason=None): mode is "fail", "warn" or "off"; ignore lists kinds of finding '
@@ -33,9 +32,57 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="PATH",
         action="append",
         default=[],
-        help="write the findings to a file; the ending chooses the format (.json); may be repeated",
+        help="write the findings to a file; the ending chooses the format, or its name before the path "
+        f"(gitlab:codequality.json): {', '.join(formats.discover())}; may be repeated",
+    )
+    group.addoption(
+        "--connleak-select",
+        metavar="KINDS",
+        action="append",
+        default=[],
+        help="check only these kinds of finding, with commas between them; may be repeated",
+    )
+    group.addoption(
+        "--connleak-ignore",
+        metavar="KINDS",
+        action="append",
+        default=[],
+        help="do not check these kinds of finding, with commas between them; may be repeated",
+    )
+    group.addoption(
+        "--connleak-baseline",
+        metavar="FILE",
+        default=None,
+        help="a file of known findings: they fail nothing, new ones do",
+    )
+    group.addoption(
+        "--connleak-update-baseline",
+        action="store_true",
+        help="write what is found to the baseline, and fail nothing; refused where CI is set",
+    )
+    group.addoption(
+        "--connleak-prune-baseline",
+        action="store_true",
+        help="remove from the baseline what is fixed, and add nothing",
+    )
+    group.addoption(
+        "--connleak-force",
+        action="store_true",
+        help="let --connleak-update-baseline do its work also where CI is set",
     )
     parser.addini("connleak", "fail (the default), warn or off", default="fail")
+    parser.addini(
+        "connleak_levels",
+        "kinds of finding with a mode of their own: KIND=MODE, KIND=MODE",
+        default="",
+    )
+    parser.addini("connleak_baseline", "a file of known findings, relative to the root directory", default="")
+    parser.addini(
+        "connleak_strict_baseline",
+        "whether the run fails while the baseline has entries that are fixed (default: false)",
+        type="bool",
+        default=False,
+    )
     parser.addini(
         "connleak_ignore",
         "findings to ignore, one a line: KIND PATTERN  # reason. KIND or PATTERN may be *; the pattern is held "
@@ -72,7 +119,7 @@ def read_mode(config: pytest.Config) -> Mode:
     return cast("Mode", settings.choice(config.getini("connleak"), Mode, "ini option connleak"))
 
 
-def read(config: pytest.Config, kinds: tuple[str, ...], endings: Iterable[str]) -> Settings:
+def read(config: pytest.Config, kinds: tuple[str, ...]) -> Settings:
     """All settings of the run.
 
     Raises:
@@ -81,6 +128,10 @@ def read(config: pytest.Config, kinds: tuple[str, ...], endings: Iterable[str]) 
     require = config.getini("connleak_require")
     return Settings(
         mode=read_mode(config),
+        mode_given=config.option.connleak is not None,
+        levels=settings.levels(config.getini("connleak_levels"), kinds, "ini option connleak_levels"),
+        selected=_kinds(config, "--connleak-select", kinds),
+        deselected=_kinds(config, "--connleak-ignore", kinds),
         ignores=tuple(
             settings.ignore(line, kinds, "ini option connleak_ignore") for line in config.getini("connleak_ignore")
         ),
@@ -94,20 +145,71 @@ def read(config: pytest.Config, kinds: tuple[str, ...], endings: Iterable[str]) 
             settings.choice(config.getini("connleak_library"), LibraryPolicy, "ini option connleak_library"),
         ),
         grace=settings.seconds(config.getini("connleak_grace"), "ini option connleak_grace"),
-        reports=tuple(_report_path(path, config, tuple(endings)) for path in config.getoption("connleak_report")),
+        reports=tuple(_report_file(text, config) for text in config.getoption("connleak_report")),
+        baseline=_baseline_path(config),
+        update_baseline=config.getoption("connleak_update_baseline"),
+        prune_baseline=config.getoption("connleak_prune_baseline"),
+        strict_baseline=config.getini("connleak_strict_baseline"),
     )
 
 
-def _report_path(path: str, config: pytest.Config, endings: tuple[str, ...]) -> str:
-    where = f"--connleak-report={path}"
-    full = os.path.join(config.invocation_params.dir, os.path.expanduser(path))
-    if os.path.splitext(path)[1] not in endings:
-        raise SettingError(f"{where}: the ending chooses the format; it may be {', '.join(endings)}")
+def _kinds(config: pytest.Config, option: str, kinds: tuple[str, ...]) -> frozenset[str]:
+    lists = config.getoption(option)
+    return frozenset().union(*(settings.kind_list(text, kinds, option) for text in lists))
+
+
+def _baseline_path(config: pytest.Config) -> str | None:
+    """Where the baseline is; it need not exist if it is about to be written.
+
+    Raises:
+        SettingError: if it must exist and does not, or must not be written here.
+    """
+    given, in_file = config.getoption("connleak_baseline"), config.getini("connleak_baseline")
+    update, prune = config.getoption("connleak_update_baseline"), config.getoption("connleak_prune_baseline")
+    if update and prune:
+        raise SettingError("--connleak-update-baseline and --connleak-prune-baseline exclude each other")
+    if not given and not in_file:
+        if update or prune:
+            raise SettingError("there is no baseline to write; name it with --connleak-baseline=FILE")
+        return None
+    path = _from_here(given, config) if given else os.path.join(config.rootpath, os.path.expanduser(in_file))
+    if update and _in_ci() and not config.getoption("connleak_force"):
+        raise SettingError(
+            "--connleak-update-baseline: CI is set, and a baseline that CI writes hides new leaks; "
+            "update it where it is reviewed, or give --connleak-force"
+        )
+    if update or prune:
+        _must_be_writable(path, f"baseline {path}")
+    if not update and not os.path.exists(path):
+        raise SettingError(f"baseline {path}: there is no such file; --connleak-update-baseline writes it")
+    return path
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no", "off")
+
+
+def _report_file(text: str, config: pytest.Config) -> ReportFile:
+    where = f"--connleak-report={text}"
     try:
-        if os.path.isdir(full):
+        file = formats.chosen(text)
+    except SettingError as error:
+        raise SettingError(f"--connleak-report={error}") from None
+    path = _from_here(file.path, config)
+    _must_be_writable(path, where)
+    return ReportFile(file.format, path)
+
+
+def _from_here(path: str, config: pytest.Config) -> str:
+    return os.path.join(config.invocation_params.dir, os.path.expanduser(path))
+
+
+def _must_be_writable(path: str, where: str) -> None:
+    try:
+        if os.path.isdir(path):
             raise IsADirectoryError("is a directory")
-        with tempfile.TemporaryFile(dir=os.path.dirname(full)):  # asking for permission tells root a lie
-            return full
+        with tempfile.TemporaryFile(dir=os.path.dirname(path)):  # asking for permission tells root a lie
+            return
     except OSError as error:
         raise SettingError(f"{where}: cannot be written ({error}); give a file in a directory that exists") from None
 
@@ -128,7 +230,7 @@ def read_markers(node: pytest.Item | pytest.Collector, run: Settings, kinds: tup
             mode = mode or checked
         source = f"marker connleak at {owner.nodeid}"
         ignores.extend(Ignore(settings.kind(k, kinds, where), "*", reason, source) for k in ignored)
-    return Local(mode or run.mode, (*ignores, *run.ignores))
+    return Local(mode, (*ignores, *run.ignores))
 
 
 def _arguments(where: str, *args: Any, **kwargs: Any) -> tuple[str | None, tuple[str, ...], str | None]:

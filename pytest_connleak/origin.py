@@ -251,6 +251,7 @@ def _qualified_name(filename: str, name: str, first_line: int) -> str:
     except (SyntaxError, ValueError):
         return name
     todo: list[tuple[ast.AST, str]] = [(tree, "")]
+    around = ""
     while todo:
         node, prefix = todo.pop()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -258,8 +259,10 @@ def _qualified_name(filename: str, name: str, first_line: int) -> str:
             if node.name == name and first_line in lines:
                 return prefix + name
             prefix = f"{prefix}{node.name}."
+            if node.lineno <= first_line <= (node.end_lineno or 0) and len(prefix) > len(around):
+                around = prefix
         todo.extend((child, prefix) for child in ast.iter_child_nodes(node))
-    return name
+    return around + name  # a lambda or a comprehension
 
 
 _doctests: dict[tuple[str, int], tuple[str, int]] = {}

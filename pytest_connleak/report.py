@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import origin
+from . import fingerprint, origin
 from .model import Finding, Frame
 
 # What a terminal might obey, and what cannot be encoded (a lone surrogate is how Python keeps a byte that is no UTF-8).
@@ -46,6 +46,12 @@ class Entry:
     source: str
     help: str
     reason: str | None
+    fingerprint: str
+
+    @property
+    def fails(self) -> bool:
+        """Whether it fails its test, or the run."""
+        return self.status == "leak" and self.level == "fail"
 
     @property
     def site(self) -> tuple[str, str, int, str]:
@@ -79,6 +85,7 @@ class Entry:
             source=safe(origin.source_line(place)) if place else "",
             help="\n".join(map(safe, finding.help.split("\n"))),
             reason=finding.reason and safe(finding.reason),
+            fingerprint=safe(fingerprint.of(finding, root)),
         )
 
     @classmethod
@@ -98,12 +105,69 @@ class Entry:
 
 
 @dataclass(slots=True)
+class Tests:
+    """What became of the tests; nodeids are without parameters.
+
+    Attributes:
+        passed: those that passed, at least in one variant.
+        others: those that did not, at least in one variant.
+        deselected: those that were collected, and then left out.
+        complete: whether the run was asked for all tests of the project, and came to its end.
+    """
+
+    passed: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+    deselected: set[str] = field(default_factory=set)
+    complete: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether every test there is was run."""
+        return self.complete and self.deselected <= self.passed | self.others
+
+    def joined(self, other: Tests) -> Tests:
+        """The tests of two runs that shared the work."""
+        return Tests(
+            self.passed | other.passed,
+            self.others | other.others,
+            self.deselected | other.deselected,
+            self.complete or other.complete,
+        )
+
+
+@dataclass(slots=True)
 class Report:
-    """A run: its findings in their order, and what is to be said about the run itself."""
+    """A run: its findings in their order, and what is to be said about the run itself.
+
+    Attributes:
+        entries: the findings.
+        faults: the parts of the plugin that failed, with their errors.
+        unused_ignores: the ignores that matched nothing in a whole run.
+        tests: what became of the tests.
+        gaps: what was not watched or not judged, where that fails the run.
+        fixed: the entries of the baseline that did not occur although what had caused them ran.
+        failures: why the run fails, beside its tests.
+        root: the directory to which the paths are relative.
+    """
 
     entries: list[Entry] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
     unused_ignores: list[str] = field(default_factory=list)
+    tests: Tests = field(default_factory=Tests)
+    gaps: list[str] = field(default_factory=list)
+    fixed: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    root: str = ""
+
+    @property
+    def failing(self) -> list[Entry]:
+        """The findings that fail their tests, or the run."""
+        return [entry for entry in self.entries if entry.fails]
+
+    @property
+    def fails(self) -> bool:
+        """Whether the run fails for what is in this report."""
+        return bool(self.failing or self.failures)
 
 
 def merge(shards: Iterable[Sequence[Entry]], order: Sequence[str] = ()) -> list[Entry]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from .errors import SettingError
 
@@ -42,20 +43,51 @@ class Settings:
     """All settings of a run, checked."""
 
     mode: Mode = "fail"
+    mode_given: bool = False
+    """Whether the mode comes from the command line, and so goes before the levels of the ini file."""
+    levels: Mapping[str, Mode] = field(default_factory=dict)
+    """The kinds that have a level of their own in the ini file."""
+    selected: frozenset[str] = frozenset()
+    """The only kinds that are wanted, on the command line; all if there is none."""
+    deselected: frozenset[str] = frozenset()
+    """The kinds that are not wanted, on the command line."""
     ignores: tuple[Ignore, ...] = ()
     require: Require | None = None
     shared: SharedPolicy = "first"
     library: LibraryPolicy = "list"
     grace: float = 0.5
     """Seconds that something still open may take to be closed by another thread."""
-    reports: tuple[str, ...] = ()
+    reports: tuple[ReportFile, ...] = ()
+    baseline: str | None = None
+    """The file of known findings."""
+    update_baseline: bool = False
+    prune_baseline: bool = False
+    strict_baseline: bool = False
+
+    def level(self, kind: str) -> Mode:
+        """What a finding of this kind does to its test: the command line goes before the ini file."""
+        if kind in self.deselected or (self.selected and kind not in self.selected):
+            return "off"
+        if self.mode_given:
+            return self.mode
+        level = self.levels.get(kind, self.mode)
+        return self.mode if level == "off" and kind in self.selected else level
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """A file to be written, and the format of it."""
+
+    format: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
     """What markers say for one test, class or module."""
 
-    mode: Mode
+    mode: Mode | None = None
+    """None if they say nothing of it."""
     ignores: tuple[Ignore, ...] = ()
 
 
@@ -95,6 +127,30 @@ def kind(value: str, kinds: tuple[str, ...], where: str) -> str:
     if value not in kinds:
         raise SettingError(f"{where}: {value!r} is not a kind of finding; the kinds are {', '.join(kinds)}")
     return value
+
+
+def kind_list(value: str, kinds: tuple[str, ...], where: str) -> frozenset[str]:
+    """Kinds of finding, with commas between them.
+
+    Raises:
+        SettingError: naming the one that is none.
+    """
+    return frozenset(kind(word.strip(), kinds, where) for word in value.split(","))
+
+
+def levels(text: str, kinds: tuple[str, ...], where: str) -> dict[str, Mode]:
+    """Read ``KIND=LEVEL, KIND=LEVEL``; a line's end does for a comma.
+
+    Raises:
+        SettingError: if a part is missing, or the kind or the level is unknown.
+    """
+    found: dict[str, Mode] = {}
+    for part in filter(None, map(str.strip, text.replace("\n", ",").split(","))):
+        name, equals, level = map(str.strip, part.partition("="))
+        if not equals:
+            raise SettingError(f"{where}: {part!r} is not of the form KIND=LEVEL")
+        found[kind(name, kinds, where)] = cast("Mode", choice(level, Mode, where))
+    return found
 
 
 def ignore(line: str, kinds: tuple[str, ...], where: str) -> Ignore:

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from . import origin
+from . import fingerprint, origin
 from .habits import habit
 from .model import Finding, Owner, Status
 from .settings import Ignore, Local, Settings
 
 
 def triage(
-    findings: Iterable[Finding], local: Mapping[Owner, Local], settings: Settings, root: str
+    findings: Iterable[Finding],
+    local: Mapping[Owner, Local],
+    settings: Settings,
+    root: str,
+    is_known: Callable[[str], bool] = lambda _: False,
 ) -> tuple[tuple[Finding, ...], frozenset[Ignore]]:
-    """The findings with their status and level, and the ignores that were of use."""
-    default = Local(settings.mode, settings.ignores)
+    """The findings with their status and level, and the ignores that were of use.
+
+    Args:
+        findings: what the rules found.
+        local: what markers say, by owner.
+        settings: of the run.
+        root: the directory to which paths are relative.
+        is_known: whether the baseline has this fingerprint.
+    """
+    default = Local(None, settings.ignores)
     used: set[Ignore] = set()
     sorted_out: list[Finding] = []
     for finding in findings:
         here = local.get(finding.owner, default)
-        if here.mode == "off" or _is_tooling(finding):
+        level = here.mode or settings.level(finding.kind)
+        if level == "off" or _is_tooling(finding):
             continue
         names = origin.names((*finding.origin.inner, *finding.origin.stack), root)
         matching = [ignore for ignore in here.ignores if ignore.matches(finding.kind, names)]
         used.update(matching)
         status, reason = _status(finding, matching, names, settings)
-        sorted_out.append(replace(finding, status=status, level=here.mode, reason=reason))
+        if status == "leak" and is_known(fingerprint.of(finding, root)):
+            status = "baseline"
+        sorted_out.append(replace(finding, status=status, level=level, reason=reason))
     return tuple(sorted_out), frozenset(used)
 
 

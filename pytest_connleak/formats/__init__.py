@@ -1,15 +1,37 @@
-"""The outputs: one file each, named as the format, found by being here."""
+"""The outputs: one file each, named as the format, found by being here.
+
+The ending of a report's path is the name of its format, or the name stands before the path: ``gitlab:report.json``.
+"""
 
 from __future__ import annotations
 
+import os
 import pkgutil
 
+from ..errors import SettingError
+from ..settings import ReportFile
 from .interface import Format
 
-__all__ = ["Format", "discover"]
+__all__ = ["Format", "chosen", "discover"]
 
 
 def discover() -> dict[str, Format]:
-    """The formats that can be written to a file, by the ending that chooses them; none is imported yet."""
+    """The formats that can be written to a file, by their names; none is imported yet."""
     names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in ("interface", "terminal"))
-    return {f".{name}": Format(f"{__name__}.{name}") for name in names}
+    return {name: Format(f"{__name__}.{name}") for name in names}
+
+
+def chosen(text: str) -> ReportFile:
+    """The format and the path that ``PATH`` or ``FORMAT:PATH`` stand for.
+
+    Raises:
+        SettingError: if there is no such format.
+    """
+    known = discover()
+    name, colon, path = text.partition(":")
+    if not colon or name not in known:
+        name, path = os.path.splitext(text)[1].removeprefix("."), text
+    if name not in known:
+        endings = ", ".join(f".{each}" for each in known)
+        raise SettingError(f"{text}: the ending chooses the format; it may be {endings}; or say FORMAT:PATH")
+    return ReportFile(name, path)

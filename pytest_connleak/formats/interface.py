@@ -1,16 +1,15 @@
 """What a format is: a function that turns a report into text.
 
-A format's file has one function ``render(report) -> str``; its module's name is the ending of the
-files that it writes.  It is imported when the first report of its kind is written.
+A format's file has one function ``render(report) -> str``.  It is imported when the first report of its
+kind is written.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import tempfile
 from dataclasses import dataclass
 
+from .. import files
 from ..report import Report
 
 
@@ -31,19 +30,4 @@ class Format:
         Raises:
             OSError: if the directory cannot be written to, or is full.
         """
-        text = self.render(report)
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".connleak-")
-        try:
-            with open(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        files.write(path, self.render(report))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..report import Report
+from ..report import Entry, Report, Tests
 
 VERSION = 1
 
@@ -16,5 +16,39 @@ def render(report: Report) -> str:
         "findings": [entry.plain() for entry in report.entries],
         "faults": report.faults,
         "unused_ignores": report.unused_ignores,
+        "gaps": report.gaps,
+        "fixed": report.fixed,
+        "failures": report.failures,
+        "tests": {
+            "complete": report.tests.complete,
+            "passed": sorted(report.tests.passed),
+            "others": sorted(report.tests.others),
+            "deselected": sorted(report.tests.deselected),
+        },
     }
     return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+
+
+def parse(text: str) -> Report:
+    """The report that :func:`render` made this text of.
+
+    Raises:
+        ValueError: if the text is no report, or one of another version.
+    """
+    document = json.loads(text)
+    version = document.get("version") if isinstance(document, dict) else None
+    if version != VERSION:
+        raise ValueError(f"not a report of version {VERSION} (version: {version!r})")
+    try:
+        tests = document["tests"]
+        return Report(
+            entries=[Entry.from_plain(plain) for plain in document["findings"]],
+            faults=document["faults"],
+            unused_ignores=document["unused_ignores"],
+            gaps=document["gaps"],
+            fixed=document["fixed"],
+            failures=document["failures"],
+            tests=Tests({*tests["passed"]}, {*tests["others"]}, {*tests["deselected"]}, tests["complete"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a whole report ({type(error).__name__}: {error})") from None

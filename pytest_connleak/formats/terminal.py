@@ -50,6 +50,16 @@ def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
         yield (Text("connleak could not do all of its work: ", "error"), Text(f"{part} failed with {error}"))
     for ignore in report.unused_ignores:
         yield (Text("ignore without use: ", "note"), Text(ignore))
+    for fixed in report.fixed:
+        yield (Text("fixed, but still in the baseline: ", "note"), Text(fixed))
+    for reason in report.failures:
+        yield (Text("the run fails: ", "error"), Text(reason))
+
+
+def text(report: Report, *, verbose: bool = False) -> str:
+    """The whole report, without colours, with its last line."""
+    rows = ["".join(piece.text for piece in row) for row in summary(report, verbose=verbose)]
+    return "\n".join([*rows, counts(report)])
 
 
 def block(entries: list[Entry]) -> Iterator[Row]:

@@ -217,6 +217,14 @@ class Installation:
                 self._by_module.setdefault(observer.module, []).append(observer)
         self._finder = _Finder(self._by_module, self._imported)
 
+    @property
+    def unwatched(self) -> list[str]:
+        """The libraries that the program has imported, but of which nothing could be patched."""
+        required = (o for observers in self._by_module.values() for o in observers if not o.optional)
+        # What a test put into sys.modules in the place of a library has no spec.
+        imported = {o.library for o in required if getattr(sys.modules.get(o.module), "__spec__", None) is not None}
+        return sorted(imported - self.versions.keys())
+
     def start(self) -> None:
         """Patch what is imported, and wait for the rest."""
         self._active.append(self)

@@ -1,0 +1,65 @@
+"""Commands on reports, and a self-test: ``python -m pytest_connleak merge | show | doctor``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from . import baseline, doctor, formats, gate
+from .errors import SettingError
+from .formats import json, terminal
+from .report import Report
+
+# As pytest's exit statuses.
+PASSED, FAILED, USAGE = 0, 1, 4
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status is the one that a pytest run with the same findings has."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_connleak", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    merging = commands.add_parser("merge", help="join the JSON reports of shards, and decide as if they were one run")
+    merging.add_argument("reports", nargs="+", metavar="REPORT.json")
+    merging.add_argument("--report", action="append", default=[], metavar="PATH", help="as --connleak-report")
+    merging.add_argument("--baseline", metavar="FILE", help="as --connleak-baseline")
+    merging.add_argument("--strict-baseline", action="store_true", help="as connleak_strict_baseline = true")
+    showing = commands.add_parser("show", help="print the report of a run again")
+    showing.add_argument("report", metavar="REPORT.json")
+    showing.add_argument("-v", "--verbose", action="store_true", help="also what is ignored or in the baseline")
+    commands.add_parser("doctor", help="plant one leak of each kind, and see that each is found")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "doctor":
+            return doctor.main()
+        if options.command == "show":
+            print(terminal.text(_read(options.report), verbose=options.verbose))
+            return PASSED
+        return _merge(options)
+    except (OSError, ValueError, SettingError) as error:
+        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
+        return USAGE
+
+
+def _merge(options: argparse.Namespace) -> int:
+    root = os.getcwd()
+    files = [formats.chosen(path) for path in options.report]
+    known = baseline.load(options.baseline, root) if options.baseline else None
+    report = gate.join([_read(path) for path in options.reports], known, strict=options.strict_baseline, root=root)
+    print(terminal.text(report))
+    for file in files:
+        formats.discover()[file.format].write(report, file.path)
+    return FAILED if report.fails else PASSED
+
+
+def _read(path: str) -> Report:
+    with open(path, encoding="utf-8") as file:
+        try:
+            return json.parse(file.read())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What all processes of a run found, and what comes of it: the gate's decision, the baseline, the reports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from . import baseline, files, formats, gate
+from .baseline import Baseline
+from .errors import SettingError
+from .fingerprint import plain_nodeid
+from .report import Entry, Report, merge, safe
+from .settings import Settings
+
+
+class Tally:
+    """Gathers the findings and the outcomes of the tests, from this process and from its workers.
+
+    Raises:
+        SettingError: if the baseline cannot be read.
+
+    Attributes:
+        report: the run; it is complete once ``close`` was called.
+        usage_error: what a worker has to say of the command line or the markers.
+    """
+
+    def __init__(self, settings: Settings, root: str) -> None:
+        self.report = Report(root=root)
+        self.usage_error = ""
+        self._settings = settings
+        self._baseline = _load(settings, root)
+        self._shards: dict[str, list[Entry]] = {}
+        self._used_ignores: set[str] = set()
+        self._gaps: dict[str, None] = {}
+
+    def knows(self, fingerprint: str) -> bool:
+        """Whether a finding fails nothing, since it is in the baseline or about to be."""
+        return self._settings.update_baseline or self._baseline.covers(fingerprint)
+
+    # --- what comes in --------------------------------------------------------------------------------
+
+    def found(self, entries: Iterable[Entry], worker: str = "") -> None:
+        """Take findings, of this process or of a worker."""
+        self._shards.setdefault(worker, []).extend(entries)
+
+    def ended(self, nodeid: str, *, passed: bool) -> None:
+        """A phase of a test is over."""
+        tests = self.report.tests
+        (tests.passed if passed else tests.others).add(safe(plain_nodeid(nodeid)))
+
+    def deselected(self, nodeids: Iterable[str]) -> None:
+        """Tests that were collected are left out."""
+        self.report.tests.deselected.update(safe(plain_nodeid(nodeid)) for nodeid in nodeids)
+
+    def watched(self, faults: Mapping[str, str], gaps: Iterable[str], used_ignores: Iterable[str]) -> None:
+        """The monitor of this process is done."""
+        self.report.faults.update({safe(part): safe(error) for part, error in faults.items()})
+        self._gaps.update(dict.fromkeys(map(safe, gaps)))
+        self._used_ignores.update(used_ignores)
+
+    # --- from worker to controller --------------------------------------------------------------------
+
+    def sent(self, entries: Iterable[Entry]) -> dict[str, Any]:
+        """What a worker sends at its end, as plain data; ``entries`` are those that went with no test's report."""
+        return {
+            "entries": [entry.plain() for entry in entries],
+            "deselected": [*self.report.tests.deselected],
+            "faults": self.report.faults,
+            "gaps": [*self._gaps],
+            "used_ignores": sorted(self._used_ignores),
+            "usage_error": self.usage_error,
+        }
+
+    def received(self, sent: Mapping[str, Any], worker: str) -> None:
+        """Take what a worker has sent."""
+        self.found((Entry.from_plain(plain) for plain in sent["entries"]), worker)
+        self.report.tests.deselected.update(sent["deselected"])
+        self.watched(sent["faults"], sent["gaps"], sent["used_ignores"])
+        self.usage_error = self.usage_error or sent["usage_error"]
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def close(self, order: Sequence[str], *, complete: bool) -> None:
+        """Decide, and write the files.
+
+        Args:
+            order: the nodeids as they were collected, if that is known.
+            complete: whether the run was asked for all tests of the project, and came to its end.
+        """
+        report, settings = self.report, self._settings
+        report.tests.complete = complete
+        report.entries = merge(self._shards.values(), order)
+        if report.tests.whole:
+            report.unused_ignores = [
+                safe(str(ignore)) for ignore in settings.ignores if str(ignore) not in self._used_ignores
+            ]
+        if settings.mode == "fail":
+            report.gaps += self._gaps
+        seen, ran = gate.seen_in(report), gate.ran(report.tests)
+        if settings.update_baseline:
+            self._write_baseline(self._baseline.updated(seen, ran))
+        elif settings.prune_baseline:
+            self._write_baseline(self._baseline.pruned(seen, ran))
+        gate.decide(report, self._baseline, strict=settings.strict_baseline)
+        for file in settings.reports:
+            try:
+                formats.discover()[file.format].write(report, file.path)
+            except Exception as error:  # a full disk, or a mistake in a format: the run goes on
+                self._not_written(f"report {file.path}", error)
+
+    def _write_baseline(self, new: Baseline) -> None:
+        path = self._settings.baseline
+        assert path is not None
+        try:
+            files.write(path, new.render())
+        except OSError as error:
+            self._not_written(f"baseline {path}", error)
+        else:
+            self._baseline = new
+
+    def _not_written(self, what: str, error: Exception) -> None:
+        """Who waits for the file must not take the run for a clean one."""
+        self.report.faults[safe(what)] = safe(f"{type(error).__name__}: {error}")
+        self.report.failures.append(safe(f"{what} was not written"))
+
+
+def _load(settings: Settings, root: str) -> Baseline:
+    if settings.baseline is None:
+        return Baseline()
+    if settings.update_baseline and not os.path.exists(settings.baseline):
+        return Baseline(root=root)
+    try:
+        return baseline.load(settings.baseline, root)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"baseline {settings.baseline}: cannot be read ({error})") from None
