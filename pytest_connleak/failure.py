@@ -40,6 +40,7 @@ class OneFailure:
         self._logged: pytest.TestReport | None = None
         self._findings: list[dict[str, Any]] = []
         self._section = ""
+        self._properties: list[tuple[str, str]] = []
         self.failed = False
         """Whether the test that runs now has failed already."""
 
@@ -84,6 +85,7 @@ class OneFailure:
             return report  # of a subtest, which logs it itself
         if report.when == "setup":
             self.failed, self._call, self._teardown, self._findings, self._section = False, None, None, [], ""
+            self._properties = []
         self.failed = self.failed or report.failed
         if report.when == "call":
             self._call = report
@@ -125,8 +127,17 @@ class OneFailure:
         self._findings, self._section = findings, text
         self._show()
 
+    def add_properties(self, properties: list[tuple[str, str]]) -> None:
+        """Give the report of the teardown these ``user_properties``: it is the one from which JUnit XML takes them."""
+        self._properties = properties
+        self._show()
+
     def _show(self) -> None:
-        if self._teardown is not None and self._findings:
+        if self._teardown is None:
+            return
+        self._teardown.user_properties.extend(self._properties)
+        self._properties = []
+        if self._findings:
             setattr(self._teardown, ATTRIBUTE, self._findings)
             if self._section:
                 self._teardown.sections.append((SECTION, self._section))

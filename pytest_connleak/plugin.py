@@ -16,11 +16,11 @@ from . import instrumentation, nodes, options, origin, rules
 from .errors import ConnectionLeakError, SettingError
 from .failure import ATTRIBUTE, HAD_PASSED, OneFailure
 from .fixture import connleak
-from .formats import terminal
+from .formats import github, junit, terminal
 from .judge import Judge
 from .model import PROCESS, Owner, Verdict
 from .monitor import Monitor
-from .report import Entry, safe
+from .report import Entry, Kind, safe
 from .settings import Settings
 from .tally import Tally
 
@@ -53,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         settings = options.read(config, KINDS)
         tally = Tally(settings, str(config.rootpath))
+        tally.report.kinds = tuple(Kind(rule.kind, rule.title, rule.text) for rule in rules.discover())
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     if settings.mode != "off":
@@ -196,6 +197,7 @@ class Plugin:
             verdict = verdict.excused()
         entries = [Entry.of(f, self._root) for f in verdict.findings]
         plain = [entry.plain() for entry in entries]
+        self.failure.add_properties(junit.properties(entries))
         leaks = [e for e in entries if e.fails]
         if not leaks:
             self.failure.attach(plain, terminal.short([e for e in entries if e.status == "test-failed"]))
@@ -281,6 +283,7 @@ class Plugin:
             terminalreporter.write_line(f"ERROR: {self.tally.usage_error}", red=True)
         try:
             rows = list(terminal.summary(report, verbose=self.config.get_verbosity() > 0))
+            annotations = github.render(report) if github.wanted(os.environ) else ""
         except Exception as error:
             terminalreporter.write_line(f"connleak: the summary failed with {type(error).__name__}: {safe(str(error))}")
             return
@@ -292,6 +295,8 @@ class Plugin:
             terminalreporter.line("")
         if report.entries or report.failures:
             terminalreporter.write_line(terminal.counts(report), red=report.fails, bold=report.fails)
+        for annotation in annotations.splitlines():
+            terminalreporter.write_line(annotation)  # which begins a line of its own
 
     def _is_complete(self, session: pytest.Session) -> bool:
         """Whether the run was asked for every test of the project, and came to its end."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from . import fingerprint, origin
 from .model import Finding, Frame
@@ -135,6 +137,21 @@ class Tests:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What there is to say of every finding of a kind.
+
+    Attributes:
+        name: the kind.
+        title: what it finds, in a few words.
+        text: Markdown; the first paragraph says what it is, the rest what to write instead.
+    """
+
+    name: str
+    title: str
+    text: str
+
+
 @dataclass(slots=True)
 class Report:
     """A run: its findings in their order, and what is to be said about the run itself.
@@ -148,6 +165,7 @@ class Report:
         fixed: the entries of the baseline that did not occur although what had caused them ran.
         failures: why the run fails, beside its tests.
         root: the directory to which the paths are relative.
+        kinds: the kinds of finding that were looked for.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -158,6 +176,7 @@ class Report:
     fixed: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     root: str = ""
+    kinds: tuple[Kind, ...] = ()
 
     @property
     def failing(self) -> list[Entry]:
@@ -168,6 +187,133 @@ class Report:
     def fails(self) -> bool:
         """Whether the run fails for what is in this report."""
         return bool(self.failing or self.failures)
+
+
+# --- what every format has one item for ------------------------------------------------------------------
+
+# What a finding does, the worst first.
+Level = Literal["fail", "warn", "note"]
+LEVELS: tuple[Level, ...] = ("fail", "warn", "note")
+
+# Where CI systems say that they checked the repository out: what they are told of a file is relative to it.
+_CHECKOUTS = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The findings of one :attr:`Entry.site`: of one kind, at one line, with one status.
+
+    Attributes:
+        entries: the findings; those that fail come first.
+        ordinal: which one it is, by line, of the sites that have the same fingerprint.
+    """
+
+    entries: tuple[Entry, ...]
+    ordinal: int = 0
+
+    @property
+    def first(self) -> Entry:
+        """The finding that stands for all."""
+        return self.entries[0]
+
+    @property
+    def level(self) -> Level:
+        """The worst that any of its findings does."""
+        return level(self.first)
+
+    @property
+    def place(self) -> str:
+        """``path:line``, or nothing if there is no line to name."""
+        return _place(self.first)
+
+    @property
+    def tests(self) -> list[str]:
+        """The tests that it hit."""
+        return [*dict.fromkeys(entry.nodeid for entry in self.entries if entry.nodeid)]
+
+    @property
+    def test_path(self) -> str | None:
+        """The file of the first test that it hit."""
+        return self.tests[0].partition("::")[0] if self.tests else None
+
+    @property
+    def count(self) -> int:
+        """How often it happened."""
+        return sum(entry.count for entry in self.entries)
+
+    @property
+    def headline(self) -> str:
+        """What it is, and the tests, in one line."""
+        tests = self.tests
+        more = f" and {len(tests) - 1} more tests" if len(tests) > 1 else ""
+        return self.first.message + (f" ({tests[0]}{more})" if tests else "")
+
+    @property
+    def identity(self) -> str:
+        """By what it is known again in another run although its file was edited; unique within a report."""
+        return hashlib.sha256(f"{_fingerprint(self.entries)}\n{self.ordinal}".encode(errors="replace")).hexdigest()[:40]
+
+
+def sites(report: Report) -> list[Site]:
+    """The sites of a report: what fails first, what hit the most tests first, and else in the order of the run."""
+    groups: dict[Hashable, list[Entry]] = {}
+    for entry in report.entries:
+        groups.setdefault(entry.site, []).append(entry)
+    lines: dict[str, set[tuple[int, str, str]]] = {}
+    for entries in groups.values():
+        lines.setdefault(_fingerprint(entries), set()).add(_position(entries[0]))
+    found = [
+        Site(
+            tuple(sorted(entries, key=lambda entry: LEVELS.index(level(entry)))),
+            sorted(lines[_fingerprint(entries)]).index(_position(entries[0])),
+        )
+        for entries in groups.values()
+    ]
+    return sorted(found, key=lambda site: (LEVELS.index(site.level), -len(site.tests)))
+
+
+def level(entry: Entry) -> Level:
+    """What a finding does: it fails its test, or warns, or is merely listed."""
+    if entry.status != "leak":
+        return "note"
+    return "fail" if entry.level == "fail" else "warn"
+
+
+def title(entry: Entry) -> str:
+    """``KIND at PATH:LINE``, or the kind alone."""
+    return f"{entry.kind} at {_place(entry)}" if entry.path else entry.kind
+
+
+def checkout(root: str) -> str:
+    """The directory of the repository: the one that CI names, if ``root`` lies there; else ``root``."""
+    for name in _CHECKOUTS:
+        top = os.path.realpath(os.environ.get(name) or os.sep)
+        if top != os.sep and root and (os.path.realpath(root) + os.sep).startswith(top + os.sep):
+            return top
+    return root
+
+
+def in_repository(path: str, root: str) -> str:
+    """A report's path from the directory of the repository on; an absolute path if it lies elsewhere."""
+    if not root:
+        return path
+    full = os.path.normpath(os.path.join(os.path.realpath(root), path))
+    return origin.relative(full, os.path.realpath(checkout(root)))
+
+
+def _fingerprint(entries: Iterable[Entry]) -> str:
+    return min(entry.fingerprint for entry in entries)
+
+
+def _position(entry: Entry) -> tuple[int, str, str]:
+    return (entry.line or 0, entry.path or "", entry.kind)
+
+
+def _place(entry: Entry) -> str:
+    return f"{entry.path}:{entry.line}" if entry.path else ""
+
+
+# --- the findings of several processes ------------------------------------------------------------------
 
 
 def merge(shards: Iterable[Sequence[Entry]], order: Sequence[str] = ()) -> list[Entry]:

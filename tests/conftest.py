@@ -99,6 +99,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> RunTests:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a run with all that is installed takes a second
     monkeypatch.setenv("COLUMNS", "200")  # or pytest cuts the lines of its short summary
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # that this run may be a worker is not theirs to know
+    for name in ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "CI_PROJECT_DIR"):  # nor where CI runs these tests
+        monkeypatch.delenv(name, raising=False)
 
     def run_tests(
         *arguments: str, plugins: Iterable[str] = ("connleak",), report: bool = True, here: bool = False
