@@ -94,7 +94,8 @@ def _result(site: Site, rule: int, root: str) -> Json:
 def _location(site: Site, root: str) -> Json:
     first = site.first
     if first.path is None:
-        location = {"physicalLocation": {"artifactLocation": _artifact(site.test_path or ".", root)}}
+        artifact = _artifact(site.test_path, root) if site.test_path else {"uri": ".", "uriBaseId": ROOT}
+        location: Json = {"physicalLocation": {"artifactLocation": artifact}}
         logical = [{"fullyQualifiedName": nodeid, "kind": "function"} for nodeid in site.tests]
     else:
         location = {"physicalLocation": _physical(first.path, first.line, root, first.source)}
