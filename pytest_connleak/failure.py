@@ -85,7 +85,6 @@ class OneFailure:
             return report  # of a subtest, which logs it itself
         if report.when == "setup":
             self.failed, self._call, self._teardown, self._findings, self._section = False, None, None, [], ""
-            self._properties = []
         self.failed = self.failed or report.failed
         if report.when == "call":
             self._call = report

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import jsonschema
 import pytest
 import sarif_pydantic
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -81,8 +81,13 @@ def report(*entries: Entry, **changes: Any) -> Report:
 
 
 def path_of(text: str) -> str:
-    """What of a text can stand in the path of a file, and of a nodeid."""
-    return text.replace("//", "/").replace("::", ":")
+    """What of a text can stand in a path."""
+    return text.replace("//", "/")
+
+
+def nodeid_of(text: str) -> str:
+    """What of a text can stand in the path of a nodeid."""
+    return path_of(text).replace("::", ":")
 
 
 def awkward_report(text: str) -> Report:
@@ -90,7 +95,7 @@ def awkward_report(text: str) -> Report:
     name = path_of(text)
     line = Line(f"{name}/inner.py", 3, text)
     changes: dict[str, Any] = {
-        "nodeid": f"tests/{name}.py::test[{text}]",
+        "nodeid": f"tests/{nodeid_of(text)}.py::test[{text}]",
         "function": text,
         "message": text,
         "held_by": text,
@@ -304,6 +309,7 @@ def entries(draw: st.DrawFn) -> Entry:
     )
 
 
+@settings(deadline=None, max_examples=50)  # the schema takes its time
 @given(st.lists(entries(), max_size=12))
 def test_all_formats_tell_the_same_of_anything(found: list[Entry]) -> None:
     it = report(*found)
@@ -464,7 +470,7 @@ def test_github_reads_awkward_text_as_it_was(text: str) -> None:
     name, properties, message = rows[0]
     assert name == "error"
     assert properties == {"file": f"src/{path_of(text)}.py", "line": "11", "title": "connleak: unclosed-session"}
-    assert message == f"{text} (tests/{path_of(text)}.py::test[{text}])\n{text}"
+    assert message == f"{text} (tests/{nodeid_of(text)}.py::test[{text}])\n{text}"
 
 
 def test_github_annotates_what_fails_or_warns_once_a_site() -> None:
@@ -495,7 +501,14 @@ def test_gitlab_with_awkward_text(text: str) -> None:
     assert outside["location"] == {"path": f"{path_of(text)}/inner.py", "lines": {"begin": 3}}, (
         "where it was called from"
     )
-    assert nowhere["location"] == {"path": f"tests/{path_of(text)}.py", "lines": {"begin": 1}}
+    assert nowhere["location"] == {"path": f"tests/{nodeid_of(text)}.py", "lines": {"begin": 1}}
+
+
+def test_lines_begin_at_one() -> None:
+    it = report(entry(line=0))
+    assert issues(gitlab.render(it))[0]["location"]["lines"] == {"begin": 1}
+    [result] = sarif_run(sarif.render(it))["results"]
+    assert result["locations"][0]["physicalLocation"]["region"]["startLine"] == 1
 
 
 def test_gitlab_has_what_fails_or_warns() -> None:
@@ -527,6 +540,21 @@ def test_markdown_shows_awkward_text_as_it_is(text: str) -> None:
     source = re.sub(r"&#\d+;", "", rendered.removeprefix("##"))
     for active in ("@", "#", "www.", "://", "`", "<img", "<!"):
         assert active not in source
+
+
+def test_markdown_has_details_of_each_site() -> None:
+    page = Page(md.render(report(entry(count=3, held_by="shop._session", reason="because"))))
+    details = page.tags[page.tags.index("details") :]
+    assert details[:4] == ["details", "summary", "code", "code"]
+    assert details.count("li") == 6, "within the HTML it is Markdown again"
+    for text in (
+        "session = requests.Session()",
+        "tests/test_shop.py:5",
+        "tests/test_shop.py::test_load",
+        "shop._session",
+    ):
+        assert text in page.codes
+    assert ", 3 times" in page.outside
 
 
 def test_markdown_of_multi_line_text_keeps_to_its_code() -> None:
@@ -567,7 +595,14 @@ def test_markdown_counts_and_lists_the_rest() -> None:
     page = Page(md.render(it))
     assert page.rows == []
     assert page.codes == ["2 ignored, 1 shared", "part failed with E", "failure", "entry", "ignore"]
-    assert page.outside.split("\n")[1] == "3 places that fail nothing: "
+    assert [line for line in page.outside.split("\n") if line] == [
+        "Connection leaks: failed",
+        "Listed, and failing nothing: ",
+        "connleak could not do all of its work:",
+        "The run fails:",
+        "Fixed, but still in the baseline:",
+        "Ignores without use:",
+    ]
 
 
 def test_markdown_is_no_longer_than_a_summary_may_be() -> None:
@@ -660,7 +695,11 @@ def test_a_run_writes_every_format(pytester: pytest.Pytester, run: RunTests) -> 
     def text(name: str) -> str:
         return (ran.directory / name).read_text(encoding="utf-8")
 
-    results = sarif_run(text("a.sarif"))["results"]
+    written = sarif_run(text("a.sarif"))
+    assert {r["id"]: r["shortDescription"]["text"] for r in written["tool"]["driver"]["rules"]} == {
+        kind.name: kind.title for kind in KINDS
+    }
+    results = written["results"]
     assert [result["level"] for result in results] == ["error", "error", "warning", *["note"] * (len(results) - 3)]
     assert results[0]["ruleId"] == "unclosed-session"
     assert results[0]["locations"][0]["physicalLocation"]["region"]["snippet"]["text"] == "return requests.Session()"

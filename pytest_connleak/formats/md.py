@@ -39,7 +39,7 @@ def render(report: Report) -> str:
     others = Counter(site.first.status for site in found if site.level not in WORDS)
     if others:
         counted = ", ".join(f"{number} {status}" for status, number in sorted(others.items()))
-        blocks.append(f"{_number(others.total(), 'place')} that fail nothing: {_code(counted)}")
+        blocks.append(f"Listed, and failing nothing: {_code(counted)}")
     faults = [f"{part} failed with {error}" for part, error in report.faults.items()]
     blocks += [
         *_list("connleak could not do all of its work", faults),
