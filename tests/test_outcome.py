@@ -76,7 +76,7 @@ def test_a_leaking_test_counts_once_as_failed(pytester: pytest.Pytester, run: Ru
     }
     assert [(case.get("name"), [child.tag for child in case]) for case in leaky.junit.iter("testcase")] == [
         ("test_before", []),
-        ("test_leaks", ["failure"]),
+        ("test_leaks", ["properties", "failure"]),
         ("test_after", []),
     ]
     assert leaky.statuses == {"test_leaks": "leak"}
