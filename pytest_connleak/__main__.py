@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import baseline, doctor, formats, gate
+from . import baseline, doctor, formats, gate, rules
 from .errors import SettingError
 from .formats import json, terminal
 from .report import Report
@@ -47,6 +47,7 @@ def _merge(options: argparse.Namespace) -> int:
     files = [formats.chosen(path) for path in options.report]
     known = baseline.load(options.baseline, root) if options.baseline else None
     report = gate.join([_read(path) for path in options.reports], known, strict=options.strict_baseline, root=root)
+    report.kinds = rules.kinds()
     print(terminal.text(report))
     for file in files:
         formats.discover()[file.format].write(report, file.path)

@@ -20,7 +20,7 @@ from .formats import github, junit, terminal
 from .judge import Judge
 from .model import PROCESS, Owner, Verdict
 from .monitor import Monitor
-from .report import Entry, Kind, safe
+from .report import Entry, safe
 from .settings import Settings
 from .tally import Tally
 
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         settings = options.read(config, KINDS)
         tally = Tally(settings, str(config.rootpath))
-        tally.report.kinds = tuple(Kind(rule.kind, rule.title, rule.text) for rule in rules.discover())
+        tally.report.kinds = rules.kinds()
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     if settings.mode != "off":

@@ -33,6 +33,9 @@ class Tally:
         self._shards: dict[str, list[Entry]] = {}
         self._used_ignores: set[str] = set()
         self._gaps: dict[str, None] = {}
+        self._formats = formats.discover()
+        for file in settings.reports:
+            self._formats[file.format].load()
 
     def knows(self, fingerprint: str) -> bool:
         """Whether a finding fails nothing, since it is in the baseline or about to be."""
@@ -105,7 +108,7 @@ class Tally:
         gate.decide(report, self._baseline, strict=settings.strict_baseline)
         for file in settings.reports:
             try:
-                formats.discover()[file.format].write(report, file.path)
+                self._formats[file.format].write(report, file.path)
             except Exception as error:  # a full disk, or a mistake in a format: the run goes on
                 self._not_written(f"report {file.path}", error)
 

@@ -19,6 +19,10 @@ class Format:
 
     module: str
 
+    def load(self) -> None:
+        """Import the module: when the report is to be written, the program may have changed ``sys.path``."""
+        importlib.import_module(self.module)
+
     def render(self, report: Report) -> str:
         """The report as text."""
         text: str = importlib.import_module(self.module).render(report)
