@@ -11,9 +11,9 @@ import pytest
 
 from .errors import ConnectionLeakError, ConnleakError, PytestConnectionLeakWarning, SettingError
 from .report import Entry
-from .standalone import watch
+from .standalone import Leaks, watch
 
-__all__ = ["ConnectionLeakError", "ConnleakError", "Entry", "PytestConnectionLeakWarning", "SettingError", "watch"]
+__all__ = ["ConnectionLeakError", "ConnleakError", "Entry", "Leaks", "PytestConnectionLeakWarning", "SettingError", "watch"]
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -203,7 +203,7 @@ class Monitor:
         finally:
             self._recorder.bury()
 
-    def open_now(self, definition: Frame) -> list[Finding]:
+    def open_now(self, definition: Frame) -> Sequence[Finding]:
         """What is open now, of whatever scope; ``definition`` is the place of what no line of the user made."""
         _collect()
         self._drain()
@@ -211,7 +211,9 @@ class Monitor:
         owners = self.owners()
         evidence = self._ledger.evidence(owners, definitions=dict.fromkeys(owners, definition))
         strangers = self._describe_strangers(owners, self._table(owners))
-        return self._findings(Evidence((*(r for r in evidence.resources if r.alive), *strangers)))
+        findings = self._findings(Evidence((*(r for r in evidence.resources if r.alive), *strangers)))
+        listed, _ = triage(findings, {}, self.settings, self._root)
+        return listed
 
     def fault(self, part: str, error: BaseException, gap: str = "") -> None:
         """A part failed; it is named once in the summary, and so is what may have been missed for that."""

@@ -83,6 +83,8 @@ def block(entries: list[Entry]) -> Iterator[Row]:
     if not failing:
         reason = f" ({first.reason})" if first.reason else ""
         yield _remark("status", STATUS_TITLES.get(first.status, first.status) + reason)
+    elif first.reason:
+        yield _remark("why it fails", first.reason)
     label = "help: "
     for text in first.help.splitlines():
         yield (Text(f"   = {label}" if label else " " * 11, "note"), Text(text))

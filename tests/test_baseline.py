@@ -1,0 +1,359 @@
+"""The file of known findings: what an entry is, what it covers, when it is fixed; and a suite that adopts it."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Run, RunTests
+from pytest_connleak import baseline
+from pytest_connleak.baseline import Baseline, Known, Ran
+from pytest_connleak.errors import SettingError
+
+SESSION = "unclosed-session requests.Session shop/client.py::Client.__init__"
+TIMEOUT = "missing-timeout requests.Session shop/client.py::Client.get"
+RENAMED = "unclosed-session requests.Session test_shop.py::test_new_name"
+OLD_NAME = "unclosed-session requests.Session test_shop.py::test_old_name"
+
+
+def known(*fingerprints: str, root: str = "", tests: tuple[str, ...] = (), lines: int = 1) -> Baseline:
+    return Baseline({fingerprint: Known(lines, tests) for fingerprint in fingerprints}, root)
+
+
+# --- the file -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    made = Baseline(
+        {
+            TIMEOUT: Known(2, ("test_a.py::test_b", "test_a.py::test_c", "test_a.py::test_d", "...")),
+            SESSION: Known(1, ()),
+            "unclosed-socket socket.socket a dir/x # y.py::f.<lambda>": Known(1, ("test a.py::TestA::test_x[...]",)),
+        }
+    )
+    file = tmp_path / "known.txt"
+    file.write_text(made.render())
+    assert baseline.load(str(file), "").known == made.known
+
+
+def test_one_entry_a_line_sorted() -> None:
+    rows = known(SESSION, TIMEOUT, OLD_NAME).render().splitlines()
+    assert rows == sorted(rows)
+    assert rows[-3:] == [TIMEOUT, SESSION, OLD_NAME]
+
+
+def test_a_merged_file_may_have_an_entry_twice(tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text(f"{SESSION} x2  # test_a.py::test_a\n\n# a remark\n{SESSION}  # test_b.py::test_b\r\n")
+    assert baseline.load(str(file), "").known == {SESSION: Known(2, ("test_a.py::test_a", "test_b.py::test_b"))}
+
+
+@pytest.mark.parametrize("line", ["unclosed-session", "<<<<<<< HEAD", "unclosed-session requests.Session nowhere"])
+def test_a_line_that_is_no_entry_is_named(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text(f"{SESSION}\n{line}\n")
+    with pytest.raises(SettingError, match=r"known\.txt:2: .*KIND OBJECT PATH::FUNCTION"):
+        baseline.load(str(file), "")
+
+
+# --- what it covers -----------------------------------------------------------------------------------------
+
+
+def test_it_covers_its_entries_and_nothing_else() -> None:
+    assert known(SESSION).covers(SESSION)
+    assert not known(SESSION).covers(TIMEOUT)
+    assert not known(SESSION).covers(SESSION.replace("client.py", "server.py"))
+    assert not known(SESSION).covers(SESSION.replace("__init__", "get"))
+
+
+def test_a_test_may_be_renamed_but_not_joined_by_another(tmp_path: Path) -> None:
+    (tmp_path / "test_shop.py").write_text("def test_new_name(): ...\ndef test_another(): ...\n")
+    before = known(OLD_NAME, root=str(tmp_path))
+    another = RENAMED.replace("new_name", "another")
+    assert before.covers(RENAMED)
+    assert before.excess({RENAMED: Known()}) == []
+    assert before.fixed([RENAMED], Ran(whole=True)) == []
+    assert len(before.excess({RENAMED: Known(), another: Known()})) == 1
+    assert before.updated({RENAMED: Known()}, Ran(whole=True)).known.keys() == {RENAMED}
+
+
+def test_a_new_leak_in_a_test_is_new_while_the_old_test_is_there(tmp_path: Path) -> None:
+    (tmp_path / "test_shop.py").write_text("def test_old_name(): ...\ndef test_new_name(): ...\n")
+    assert not known(OLD_NAME, root=str(tmp_path)).covers(RENAMED)
+
+
+def test_another_function_of_the_application_is_another_mistake(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "client.py").write_text("class Client:\n    def new(self): ...\n")
+    assert not known(SESSION, root=str(tmp_path)).covers(SESSION.replace("__init__", "new"))
+
+
+def test_more_lines_of_one_function_than_before_are_too_many() -> None:
+    assert known(SESSION).excess({SESSION: Known(2)}) == [SESSION]
+    assert known(SESSION, lines=2).excess({SESSION: Known(2)}) == []
+
+
+# --- what is fixed ------------------------------------------------------------------------------------------
+
+CAUSE, OTHER = "test_shop.py::test_a", "test_shop.py::test_b"
+
+
+@pytest.mark.parametrize(
+    ("tests", "ran", "fixed"),
+    [
+        ((CAUSE,), Ran(frozenset({CAUSE})), True),
+        ((CAUSE,), Ran(frozenset({OTHER})), False),
+        ((CAUSE, OTHER), Ran(frozenset({CAUSE})), False),
+        ((CAUSE, OTHER), Ran(frozenset({CAUSE, OTHER})), True),
+        ((CAUSE, "..."), Ran(frozenset({CAUSE})), False),
+        ((f"{CAUSE}[...]",), Ran(frozenset({CAUSE})), False),
+        (("test_shop.py",), Ran(frozenset({CAUSE, OTHER})), False),
+        ((), Ran(frozenset({CAUSE})), False),
+        ((CAUSE,), Ran(frozenset({CAUSE}), whole=True), True),
+        ((CAUSE,), Ran(frozenset({OTHER}), whole=True), True),
+        ((CAUSE,), Ran(frozenset({OTHER}), frozenset({CAUSE}), whole=True), False),
+        ((f"{CAUSE}[...]",), Ran(frozenset(), frozenset({CAUSE}), whole=True), False),
+        (("test_shop.py",), Ran(frozenset({CAUSE}), frozenset({OTHER}), whole=True), False),
+        ((), Ran(whole=True), True),
+    ],
+)
+def test_fixed_is_what_did_not_occur_although_all_that_had_caused_it_ran(
+    tests: tuple[str, ...], ran: Ran, fixed: bool
+) -> None:
+    assert (known(SESSION, tests=tests).fixed([], ran) == [SESSION]) is fixed
+    assert known(SESSION, tests=tests).fixed([SESSION], ran) == []
+
+
+def test_an_update_keeps_what_did_not_run() -> None:
+    before = known(SESSION, TIMEOUT, tests=(CAUSE,))
+    assert before.updated({SESSION: Known()}, Ran(frozenset({OTHER}))).known.keys() == {SESSION, TIMEOUT}
+    assert before.updated({SESSION: Known()}, Ran(frozenset({CAUSE}))).known.keys() == {SESSION}
+
+
+def test_pruning_only_removes() -> None:
+    before = known(SESSION, TIMEOUT, tests=(CAUSE,), lines=2)
+    after = before.pruned({SESSION: Known(1), RENAMED: Known(1)}, Ran(frozenset({CAUSE}), whole=True))
+    assert after.known == {SESSION: Known(1, (CAUSE,))}
+
+
+# --- a suite with 300 old leaks over 40 sites ---------------------------------------------------------------
+
+SITES, LEAKS = 40, 300
+ADOPT = ("--connleak-baseline=known.txt", "--connleak-update-baseline")
+GATE = ("--connleak-baseline=known.txt",)
+
+
+class Story:
+    """A project of helpers that leak, and of tests that use them; what its people do to it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.fixed: set[int] = set()
+        self.prefix = "test_use"
+        self.more = ""
+        self.write()
+
+    def write(self, *, blank_lines: int = 1) -> None:
+        gap = "\n" * blank_lines
+        helpers = ["import requests", gap]
+        for site in range(SITES):
+            close = ".close()" if site in self.fixed else ""
+            helpers += [f"def helper_{site}():{gap}    return requests.Session({gap}    ){close}", gap]
+        (self.directory / "shop.py").write_text("\n".join(helpers) + self.more)
+        for module in range(4):
+            rows = ["import shop", gap]
+            for number in range(module, LEAKS, 4):
+                rows += [f"def {self.prefix}_{number}():\n    shop.helper_{number % SITES}()", gap]
+            (self.directory / f"test_part_{module}.py").write_text("\n".join(rows))
+
+    def baseline(self) -> list[str]:
+        return [row for row in (self.directory / "known.txt").read_text().splitlines() if not row.startswith("#")]
+
+
+@pytest.fixture
+def story(pytester: pytest.Pytester) -> Story:
+    return Story(pytester.path)
+
+
+def test_a_suite_with_many_old_leaks(
+    story: Story, pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    before = run("-q")
+    assert before.outcomes == {"failed": LEAKS}
+
+    adopted = run("-q", *ADOPT)
+    assert (adopted.status, adopted.outcomes) == (0, {"passed": LEAKS})
+    entries = story.baseline()
+    assert len(entries) == SITES
+    assert entries == sorted(entries)
+    assert not re.search(r":\d+\b|0x|/tmp|\d\d:\d\d", "\n".join(entries)), "no line, address, path of here, or time"
+
+    def gate(*arguments: str, **options: Any) -> Run:
+        outcome = run("-q", *GATE, *arguments, **options)
+        assert f"{LEAKS - 7 * len(story.fixed)} baseline" in outcome.output or story.fixed or arguments
+        return outcome
+
+    def passes(*arguments: str, **options: Any) -> None:
+        outcome = gate("-oconnleak_strict_baseline=true", *arguments, **options)
+        assert outcome.status == 0, outcome.output
+
+    passes()
+
+    # A 301st, in a place of its own: it fails, and is named.
+    story.more = "\n\ndef new():\n    requests.Session()\n"
+    story.write()
+    pytester.makepyfile(test_new="import shop\n\ndef test_new():\n    shop.new()\n")
+    outcome = gate()
+    assert (outcome.status, outcome.outcomes) == (1, {"failed": 1, "passed": LEAKS})
+    assert [f["function"] for f in outcome.findings if f["status"] == "leak"] == ["new"]
+    (story.directory / "test_new.py").unlink()
+
+    # A swap: one is fixed, another one comes; as many as before.
+    story.fixed, story.more = {0}, "\n\ndef helper_0_again():\n    requests.Session()\n"
+    story.write()
+    pytester.makepyfile(test_new="import shop\n\ndef test_new():\n    shop.helper_0_again()\n")
+    assert gate().status == 1
+    (story.directory / "test_new.py").unlink()
+    story.more = ""
+
+    # Ten sites are fixed: they are named, fail where that is asked for, and are pruned.
+    story.fixed = set(range(10))
+    story.write()
+    outcome = gate()
+    assert outcome.status == 0
+    assert outcome.output.count("fixed, but still in the baseline: ") == 10
+    assert gate("-oconnleak_strict_baseline=true").status == 1
+    assert gate("-k", "test_use_11", "-oconnleak_strict_baseline=true").status == 0, "a part of it says nothing"
+    assert gate("--connleak-prune-baseline").status == 0
+    assert story.baseline() == [entry for entry in entries if int(re.findall(r"helper_(\d+)", entry)[0]) >= 10]
+    passes()
+
+    # It is reformatted, and its tests are renamed.
+    story.prefix = "test_works"
+    story.write(blank_lines=3)
+    passes()
+    passes("-n2", plugins=("connleak", "xdist"))
+    passes("-n2", "--dist=worksteal", plugins=("connleak", "xdist"))
+
+    # In four shards, and merged.
+    for shard in range(4):
+        outcome = run(f"test_part_{shard}.py", "-q", *GATE, f"--connleak-report=shard{shard}.json")
+        assert outcome.status == 0
+    shards = [f"shard{shard}.json" for shard in range(4)]
+    merged = merge(story.directory, *shards, "--baseline=known.txt", "--strict-baseline", "--report=all.json")
+    assert merged.returncode == 0, merged.stdout
+    together = json.loads((story.directory / "all.json").read_text())
+    assert {f["status"] for f in together["findings"]} == {"baseline"}
+    assert len(together["findings"]) == sum(number % SITES >= 10 for number in range(LEAKS))
+    assert merge(story.directory, *shards).returncode == 0
+    (story.directory / "empty.txt").write_text("")
+    assert merge(story.directory, *shards, "--baseline=empty.txt").returncode == 1, "each of them is new"
+
+
+def merge(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest_connleak", "merge", *arguments]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+# --- the options --------------------------------------------------------------------------------------------
+
+LEAK = """
+    import requests
+
+
+    def test_leaks():
+        requests.Session()
+"""
+
+
+def test_tests_that_leak_themselves_may_be_renamed(
+    pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    file = pytester.makepyfile(LEAK)
+    assert run(*ADOPT).status == 0
+    file.write_text(file.read_text().replace("test_leaks", "test_has_another_name"))
+    assert run(*GATE, "-oconnleak_strict_baseline=true").outcomes == {"passed": 1}
+    file.write_text(file.read_text() + "\n\ndef test_new():\n    requests.Session()\n")
+    outcome = run(*GATE)
+    assert outcome.status == 1, "one of the two is new, though nobody can say which"
+
+
+def test_one_more_in_the_same_function(
+    pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    file = pytester.makepyfile(LEAK)
+    assert run(*ADOPT).status == 0
+    file.write_text(file.read_text() + "\n    requests.Session()\n")
+    outcome = run(*GATE)
+    assert outcome.status == 1
+    assert {f["status"] for f in outcome.findings} == {"leak"}
+    outcome.result.stdout.fnmatch_lines(["*it is in 2 lines of this function; the baseline knows 1*"])
+
+
+def test_the_order_of_the_tests_changes_nothing(story: Story, run: RunTests, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    run("-q", *ADOPT)
+    first = (story.directory / "known.txt").read_text()
+    names = [f"test_part_{n % 4}.py::test_use_{n}" for n in range(LEAKS)]
+    random.Random(7).shuffle(names)
+    assert run("-q", *GATE, *names[:150]).status == 0
+    assert run("-q", *ADOPT, *names).status == 0
+    assert (story.directory / "known.txt").read_text() == first
+
+
+def test_ci_writes_no_baseline(pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makepyfile(LEAK)
+    monkeypatch.setenv("CI", "true")
+    refused = run(*ADOPT)
+    assert refused.status == pytest.ExitCode.USAGE_ERROR
+    refused.result.stderr.fnmatch_lines(["ERROR: --connleak-update-baseline: CI is set, *--connleak-force*"])
+    assert not (pytester.path / "known.txt").exists()
+    assert run(*ADOPT, "--connleak-force").status == 0
+    assert (pytester.path / "known.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--connleak-update-baseline",), "*there is no baseline to write; name it with --connleak-baseline=FILE*"),
+        (GATE, "*known.txt: there is no such file; --connleak-update-baseline writes it*"),
+        ((*ADOPT, "--connleak-prune-baseline"), "*exclude each other*"),
+        (("--connleak-baseline=no/where.txt", "--connleak-update-baseline"), "*no/where.txt: cannot be written*"),
+        (("--connleak-baseline=broken.txt",), "*broken.txt:1: 'what is this' is not of the form*"),
+    ],
+)
+def test_what_cannot_be_is_a_usage_error(
+    arguments: tuple[str, ...],
+    message: str,
+    pytester: pytest.Pytester,
+    run: RunTests,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makepyfile(LEAK)
+    (pytester.path / "broken.txt").write_text("what is this\n")
+    outcome = run(*arguments)
+    assert outcome.status == pytest.ExitCode.USAGE_ERROR
+    outcome.result.stderr.fnmatch_lines([message])
+
+
+def test_named_in_the_ini_file_it_is_relative_to_the_root(
+    pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makeini("[pytest]\nconnleak_baseline = known.txt")
+    pytester.makepyfile(**{"sub/test_it": LEAK})
+    monkeypatch.chdir(pytester.path / "sub")
+    assert run("--connleak-update-baseline", report=False).status == 0
+    assert "unclosed-session requests.Session sub/test_it.py::test_leaks" in (pytester.path / "known.txt").read_text()
+    assert run(report=False).outcomes == {"passed": 1}
