@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,9 @@ INI_OPTIONS = (
     "connleak_shared",
     "connleak_library",
     "connleak_grace",
+    "connleak_levels",
+    "connleak_baseline",
+    "connleak_strict_baseline",
 )
 KINDS = ("unclosed-session", "unclosed-pool", "unclosed-response", "unclosed-socket", "missing-timeout")
 
@@ -55,12 +60,14 @@ def ini(*lines: str) -> str:
 # --- what is listed ---------------------------------------------------------------------------------------
 
 
-def test_help_lists_every_option(run: RunTests) -> None:
+def test_help_and_the_readme_list_the_same_options(run: RunTests) -> None:
     text = run("--help", here=True).output
-    for option in ("--connleak=MODE", "--connleak-report=PATH"):
-        assert f"  {option}" in text
-    for name in INI_OPTIONS:
-        assert f"\n  {name} (" in text
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"^  (--connleak\S*)", text, re.MULTILINE))
+    assert len(options) == 8
+    assert options == set(re.findall(r"^\| `(--connleak[^`]*)` \|", readme, re.MULTILINE))
+    settings = set(re.findall(r"^  (connleak\w*) \(", text, re.MULTILINE))
+    assert settings == set(INI_OPTIONS) == set(re.findall(r"^\| `(connleak\w*)` \|", readme, re.MULTILINE))
     absent = run("--help", plugins=(), report=False, here=True).output
     assert "connleak" not in absent
 
