@@ -13,7 +13,15 @@ from .errors import ConnectionLeakError, ConnleakError, PytestConnectionLeakWarn
 from .report import Entry
 from .standalone import Leaks, watch
 
-__all__ = ["ConnectionLeakError", "ConnleakError", "Entry", "Leaks", "PytestConnectionLeakWarning", "SettingError", "watch"]
+__all__ = [
+    "ConnectionLeakError",
+    "ConnleakError",
+    "Entry",
+    "Leaks",
+    "PytestConnectionLeakWarning",
+    "SettingError",
+    "watch",
+]
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:

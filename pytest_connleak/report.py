@@ -319,8 +319,8 @@ def _place(entry: Entry) -> str:
 def merge(shards: Iterable[Sequence[Entry]], order: Sequence[str] = ()) -> list[Entry]:
     """The findings of several processes that shared the tests of one run.
 
-    A fixture of a module is set up, and a singleton is made, in each process that needs it: that is one mistake,
-    as it would be in a run in one process.  What belongs to a single test is never the same.
+    A fixture of a module is set up, and a singleton is made, in each process that needs it, and a test may run in
+    several (``--dist=each``): that is one mistake, as it would be in a run in one process.
 
     Args:
         shards: the findings of each process, in its order.
@@ -332,13 +332,11 @@ def merge(shards: Iterable[Sequence[Entry]], order: Sequence[str] = ()) -> list[
     for shard in shards:
         here: Counter[Hashable] = Counter()
         for entry in shard:
-            if entry.scope != "function":
-                key = (entry.site, entry.scope, entry.function, None if entry.scope == "process" else entry.nodeid)
-                here[key] += 1
-                if here[key] <= most[key]:
-                    continue
+            key = (entry.site, entry.scope, entry.function, None if entry.scope == "process" else entry.nodeid)
+            here[key] += 1
+            if here[key] > most[key]:
                 most[key] += 1
-            merged.append(entry)
+                merged.append(entry)
     if positions:
         merged.sort(key=lambda entry: positions.get(entry.nodeid or "", len(positions)))
     return merged

@@ -209,6 +209,16 @@ def test_xdist_finds_the_same_and_one_process_says_it_once(pytester: pytest.Pyte
     assert distributed.findings == findings
 
 
+@pytest.mark.parametrize("mode", ["loadscope", "loadfile", "worksteal", "each"])
+def test_however_xdist_distributes_the_tests(mode: str, pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(test_it=MANY, test_more=MANY)
+    alone = run()
+    distributed = run("-n2", f"--dist={mode}", plugins=("xdist", "connleak"))
+    assert distributed.status == alone.status == pytest.ExitCode.TESTS_FAILED
+    assert distributed.findings == alone.findings
+    assert distributed.section == alone.section
+
+
 def test_xdist_keeps_what_a_crashed_worker_had_found(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(
         LEAKY.replace(
