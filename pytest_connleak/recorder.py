@@ -225,6 +225,13 @@ class Recorder:
         )
         return number
 
+    def born(self, obj: object) -> None:
+        """An object came to be that is not followed (yet): it is not what had its address before."""
+        self._dying.pop(id(obj), None)
+        ref = self._live.get(id(obj))
+        if ref is not None and ref() is None:
+            del self._live[ref.key]
+
     def adopted(self, parent: object, children: Iterable[object]) -> None:
         """``parent`` answers for exactly these children (those of them that are known)."""
         ref = self._ref(parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import socket
 import ssl
@@ -518,6 +519,21 @@ def test_closed_in_a_finalizer(monitor: Monitor, server: Server, cls: type[reque
     del guard
     gc.collect()
     assert verdict(monitor) == []
+
+
+def test_closed_at_the_address_of_one_that_was_dropped(monitor: Monitor) -> None:
+    """A copy is not known before it sends, and may be where the other was."""
+    session, other = requests.Session(), requests.Session()
+    address = id(session)
+    del session
+    copies = []
+    while id(other) != address and len(copies) < 10_000:
+        copies.append(other)
+        other = copy.copy(other)
+    assert id(other) == address, "it was not given again"
+    for each in (*copies, other):
+        each.close()
+    assert kinds(verdict(monitor)) == ["unclosed-session"]
 
 
 def test_closed_in_a_finalizer_by_what_closes_nothing(monitor: Monitor, server: Server) -> None:

@@ -35,6 +35,13 @@ def session_opened(probe: Probe, call: Call) -> None:
     probe.adopted(session, _managers(session))
 
 
+@instrumentation.after("requests.sessions:Session.__setstate__")
+@instrumentation.after("requests.async_session:AsyncSession.__setstate__", optional=True)
+def session_copied(probe: Probe, call: Call) -> None:
+    """A copy, or unpickled; it counts from its first request on."""
+    probe.born(call.instance)
+
+
 @instrumentation.after("requests.sessions:Session.mount")
 @instrumentation.after("requests.async_session:AsyncSession.mount", optional=True)
 def adapter_mounted(probe: Probe, call: Call) -> None:

@@ -39,6 +39,7 @@ def opened(probe: Probe, call: Call) -> None:
     # AddressFamily by name: the constant is missing where the platform has no such sockets.
     request = probe.in_flight
     if getattr(sock.family, "name", "") == "AF_UNIX" and request is None and not _is_users(caller):
+        probe.born(sock)
         return  # how event loops wake up and processes talk: no network connection
     if request is not None and request.pool is not None:
         probe.opened_within(sock, request.pool, "socket", "socket")
