@@ -309,11 +309,8 @@ class Monitor:
 
     def _drain_if_idle(self) -> None:
         """Called wherever the program is: in a finalizer or the handler of a signal, too, that runs within a drain."""
-        if self._lock.acquire(blocking=False):
-            try:
-                self._ledger.apply(self._recorder.hand_over())
-            finally:
-                self._lock.release()
+        if not self._lock.locked():  # not acquire(): a handler that raises right after it would leave it locked
+            self._drain()
 
     # --- who holds it ---------------------------------------------------------------------------------
 
