@@ -29,7 +29,7 @@ MORE = "..."
 # A test with parameters: one variant may cause what another does not.
 VARIANTS = "[...]"
 
-_ENTRY = re.compile(r"(?P<fingerprint>\S+ \S+ .+?::.+?)(?: x(?P<lines>\d+))?(?:  # (?P<tests>.*))?")
+_ENTRY = re.compile(r"(?P<fingerprint>\S+ \S+ .+?::.+?)(?: x(?P<lines>\d{1,6}))?(?:  # (?P<tests>.*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,15 @@ class Ran:
         passed: those that passed, in all their variants.
         others: those that did not, or only in part: what they would have left open is not known.
         whole: whether that is every test there is.
+        occurred: the fingerprints of all that was found, whatever its status.
+        unchecked: the kinds of finding that were not looked for.
     """
 
     passed: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
     whole: bool = False
+    occurred: frozenset[str] = frozenset()
+    unchecked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,12 @@ class Baseline:
 
     def fixed(self, seen: Collection[str], ran: Ran) -> list[str]:
         """The entries that did not occur although what had caused them ran."""
-        occurred = set(self._matched(seen).values())
-        return [entry for entry, known in self.known.items() if entry not in occurred and _had_its_chance(known, ran)]
+        occurred = set(self._matched({*seen, *ran.occurred}).values())
+        return [
+            entry
+            for entry, known in self.known.items()
+            if entry not in occurred and _kind(entry) not in ran.unchecked and _had_its_chance(known, ran)
+        ]
 
     def updated(self, seen: Mapping[str, Known], ran: Ran) -> Baseline:
         """With all that was seen, and without what is fixed or renamed; what did not run stays as it is."""
@@ -147,7 +155,8 @@ def load(path: str, root: str) -> Baseline:
         SettingError: naming the line that is no entry.
     """
     known: dict[str, Known] = {}
-    with open(path, encoding="utf-8") as file:
+    _definitions.cache_clear()
+    with open(path, encoding="utf-8-sig") as file:  # some editors begin a file with a mark
         for number, line in enumerate(file, 1):
             text = line.strip()
             if not text or text.startswith("#"):
@@ -171,8 +180,19 @@ def _had_its_chance(known: Known, ran: Ran) -> bool:
     """Whether all that had caused an entry ran to its end; of the whole suite, so did what it has no more."""
     if ran.whole:
         causes = {test.removesuffix(VARIANTS) for test in known.tests}
-        return not any(other == cause or other.startswith(f"{cause}::") for cause in causes for other in ran.others)
+        if MORE in causes or any("::" not in cause for cause in causes):  # any test may be among them
+            return not ran.others
+        return not any(_overlap(cause, other) for cause in causes for other in ran.others)
     return bool(known.tests) and ran.passed.issuperset(known.tests)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one of two nodes is the other, or stands in it."""
+    return one == other or one.startswith(f"{other}::") or other.startswith(f"{one}::")
+
+
+def _kind(fingerprint: str) -> str:
+    return fingerprint.partition(" ")[0]
 
 
 def _place(fingerprint: str) -> str:

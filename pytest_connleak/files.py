@@ -12,6 +12,11 @@ def write(path: str, text: str) -> None:
     Raises:
         OSError: if the directory cannot be written to, or is full; nothing is left behind then.
     """
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe is written to, never replaced
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        return
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".connleak-")
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as file:

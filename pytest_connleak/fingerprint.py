@@ -14,7 +14,7 @@ from . import origin
 from .model import Finding
 
 # Before Python 3.12 these are functions of their own.
-_COMPREHENSION = re.compile(r"\.<(?:list|dict|set)comp>")
+_COMPREHENSION = re.compile(r"(?:^|\.)<(?:list|dict|set)comp>(?=$|\.)")
 _PARAMETERS = re.compile(r"\[.*", re.DOTALL)
 
 
@@ -24,7 +24,8 @@ def of(finding: Finding, root: str) -> str:
     if place is None:
         path, function = _of_test(finding.nodeid or "")
     else:
-        path, function = _portable(place.path, root), _COMPREHENSION.sub("", place.function)
+        path = _portable(place.path, root)
+        function = _COMPREHENSION.sub("", place.function).lstrip(".") or "<module>"
     return f"{finding.kind} {finding.object} {path}::{function}"
 
 

@@ -34,8 +34,12 @@ def decide(report: Report, baseline: Baseline, *, strict: bool) -> None:
         else entry
         for entry in report.entries
     ]
-    report.fixed = baseline.fixed(seen, ran(report.tests))
-    report.failures = [*report.gaps, *(f"more of a known finding than before: {fingerprint}" for fingerprint in excess)]
+    report.fixed = baseline.fixed(seen, ran_in(report))
+    failing = {entry.fingerprint for entry in report.failing}
+    report.failures = [
+        *report.gaps,
+        *(f"more of a known finding than before: {known}" for known in excess if known in failing),
+    ]
     if strict and report.fixed:
         report.failures.append("the baseline has entries that are fixed; --connleak-prune-baseline removes them")
 
@@ -57,10 +61,14 @@ def join(reports: Sequence[Report], baseline: Baseline | None, *, strict: bool, 
         entries=entries,
         faults={part: error for report in reports for part, error in report.faults.items()},
         gaps=[*dict.fromkeys(gap for report in reports for gap in report.gaps)],
+        unchecked=[*dict.fromkeys(kind for report in reports for kind in report.unchecked)],
         tests=functools.reduce(Tests.joined, (report.tests for report in reports), Tests()),
         root=root,
     )
     decide(joined, known, strict=strict)
+    if baseline is None:  # then what the shards decided stands
+        joined.fixed = [*dict.fromkeys(fixed for report in reports for fixed in report.fixed)]
+        joined.failures = [*dict.fromkeys(failure for report in reports for failure in report.failures)]
     return joined
 
 
@@ -81,9 +89,17 @@ def seen_in(report: Report) -> dict[str, Known]:
     return {fingerprint: Known(len(lines[fingerprint]), some(tests[fingerprint])) for fingerprint in lines}
 
 
-def ran(tests: Tests) -> Ran:
-    """The tests of a run, as a baseline asks for them."""
-    return Ran(frozenset(tests.passed - tests.others), frozenset(tests.others), tests.whole)
+def ran_in(report: Report) -> Ran:
+    """The tests of a run, as a baseline asks for them: by their nodeids without parameters."""
+    tests = report.tests
+    others = {plain_nodeid(nodeid) for nodeid in tests.others | tests.left_out}
+    return Ran(
+        passed=frozenset(map(plain_nodeid, tests.passed)) - others,
+        others=frozenset(others),
+        whole=tests.whole,
+        occurred=frozenset(entry.fingerprint for entry in report.entries),
+        unchecked=frozenset(report.unchecked),
+    )
 
 
 def _cause(nodeid: str, scope: str) -> str:

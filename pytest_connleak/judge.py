@@ -15,7 +15,7 @@ from _pytest.fixtures import FixtureDef  # pytest.FixtureDef since 8.1
 from . import nodes, options
 from .errors import PytestConnectionLeakWarning
 from .failure import OneFailure
-from .model import Owner, Verdict
+from .model import Finding, Owner, Verdict
 from .monitor import Monitor, Surroundings
 from .nodes import Node
 from .report import Entry, safe
@@ -40,12 +40,15 @@ class Judge:
         self._root = str(config.rootpath)
         self._parts: list[Owner] = []
         self._extra_ignores: list[Ignore] = []
+        self._kept: list[Finding] = []
         self._numbers = count(1)
 
     def settle(self, ending: Sequence[Node], item: pytest.Item) -> Verdict:
         """The verdict on nodes that have ended with a test, and on what of the test was judged by itself."""
         owners = {nodes.owner(node): node for node in ending} | dict.fromkeys(self._parts, item)
         verdict = self._warned(self._settle(owners, item), item)
+        verdict = Verdict((*self._kept, *verdict.findings))
+        self._kept.clear()
         self._parts.clear()
         self._extra_ignores.clear()
         return verdict
@@ -53,6 +56,8 @@ class Judge:
     def settle_part(self, part: Owner, item: pytest.Item) -> list[Entry]:
         """What a part of a test has left open, while the test goes on."""
         verdict = self._warned(self._settle({part: item}, item, running=True), item)
+        # What fails is raised, and comes with the exception; the rest is reported with the test.
+        self._kept += [f for f in verdict.findings if not (f.status == "leak" and f.level == "fail")]
         return [Entry.of(finding, self._root) for finding in verdict.findings]
 
     def open_now(self, item: pytest.Item) -> list[Entry]:

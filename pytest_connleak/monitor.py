@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import instrumentation, netstat, rules
+from . import instrumentation, netstat, origin, rules
 from .holders import Holder, Search
 from .ledger import Ledger
 from .model import PROCESS, Connection, Evidence, Finding, Frame, Origin, Owner, State, Tracked, Verdict
@@ -141,6 +141,7 @@ class Monitor:
         """Begin to watch."""
         self._recorder.on_full = self._drain_if_idle
         self._known_sockets = set(netstat.sockets())
+        origin.forget_sources()
         self._installation.start()
 
     def tests_begin(self) -> None:

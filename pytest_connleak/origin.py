@@ -13,7 +13,6 @@ becomes a finding.  Every file is one of these:
 
 from __future__ import annotations
 
-import ast
 import linecache
 import os
 import re
@@ -239,30 +238,36 @@ def _function(code: CodeType) -> str:
     """``Class.method``: the qualified name without ``<locals>``."""
     name = getattr(code, "co_qualname", None)  # Python 3.11
     if name is None:
-        name = _qualified_name(code.co_filename, code.co_name, code.co_firstlineno)
+        name = _qualified_name(code)
     return str(name).replace("<locals>.", "")
 
 
 @lru_cache(maxsize=512)
-def _qualified_name(filename: str, name: str, first_line: int) -> str:
-    """What ``co_qualname`` says since Python 3.11, found in the source."""
+def _qualified_name(code: CodeType) -> str:
+    """What ``co_qualname`` says since Python 3.11, found by compiling the source again."""
     try:
-        tree = ast.parse("".join(linecache.getlines(filename)))
+        source = "".join(linecache.getlines(code.co_filename))
+        todo = [(compile(source, code.co_filename, "exec", dont_inherit=True), "")]
     except (SyntaxError, ValueError):
-        return name
-    todo: list[tuple[ast.AST, str]] = [(tree, "")]
-    around = ""
+        return code.co_name
+    alike: list[str] = []
     while todo:
-        node, prefix = todo.pop()
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            lines = [node.lineno, *(d.lineno for d in node.decorator_list)]
-            if node.name == name and first_line in lines:
-                return prefix + name
-            prefix = f"{prefix}{node.name}."
-            if node.lineno <= first_line <= (node.end_lineno or 0) and len(prefix) > len(around):
-                around = prefix
-        todo.extend((child, prefix) for child in ast.iter_child_nodes(node))
-    return around + name  # a lambda or a comprehension
+        outer, prefix = todo.pop()
+        for inner in outer.co_consts:
+            if isinstance(inner, CodeType):
+                qualified = prefix + inner.co_name
+                if inner == code:
+                    return qualified
+                if (inner.co_name, inner.co_firstlineno) == (code.co_name, code.co_firstlineno):
+                    alike.append(qualified)  # pytest rewrites assertions, and so the code
+                todo.append((inner, f"{qualified}."))
+    return alike[0] if alike else code.co_name
+
+
+def forget_sources() -> None:
+    """A file may have been edited since another run in this process."""
+    _qualified_name.cache_clear()
+    linecache.checkcache()
 
 
 _doctests: dict[tuple[str, int], tuple[str, int]] = {}

@@ -120,8 +120,12 @@ class Plugin:
             module.__name__ for node in all_nodes if (module := getattr(node, "module", None)) is not None
         )
 
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        self.tally.deselected(item.nodeid for item in items)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        self.tally.collected([item.nodeid])
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if not report.passed and report.nodeid:
+            self.tally.ended(report.nodeid, passed=False)
 
     # --- whose a resource is --------------------------------------------------------------------------
 
@@ -226,7 +230,8 @@ class Plugin:
         if getattr(report, "outcome", "") == "rerun":  # pytest-rerunfailures: the last attempt tells
             entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
         self.tally.found(entries, _worker(getattr(report, "node", None)))
-        self.tally.ended(report.nodeid, passed=report.passed or hasattr(report, HAD_PASSED))
+        if not (self.config.option.setuponly or self.config.option.setupplan):  # then no test is called
+            self.tally.ended(report.nodeid, passed=report.passed or hasattr(report, HAD_PASSED))
 
     # The innermost wrapper: after the last fixtures, before the summary is printed and a worker says good-bye.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -269,6 +274,7 @@ class Plugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         self._collected = ids
+        self.tally.collected(ids)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -108,31 +108,36 @@ class Entry:
 
 @dataclass(slots=True)
 class Tests:
-    """What became of the tests; nodeids are without parameters.
+    """What became of the tests, by their nodeids.
 
     Attributes:
-        passed: those that passed, at least in one variant.
-        others: those that did not, at least in one variant.
-        deselected: those that were collected, and then left out.
+        passed: those of which a phase passed.
+        others: those of which a phase did not, and the files that could not be collected.
+        collected: all that were found, also those that were left out then.
         complete: whether the run was asked for all tests of the project, and came to its end.
     """
 
     passed: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
-    deselected: set[str] = field(default_factory=set)
+    collected: set[str] = field(default_factory=set)
     complete: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether every test there is was run."""
-        return self.complete and self.deselected <= self.passed | self.others
+        return self.complete and not self.left_out
+
+    @property
+    def left_out(self) -> set[str]:
+        """Those that were collected and did not run."""
+        return self.collected - self.passed - self.others
 
     def joined(self, other: Tests) -> Tests:
         """The tests of two runs that shared the work."""
         return Tests(
             self.passed | other.passed,
             self.others | other.others,
-            self.deselected | other.deselected,
+            self.collected | other.collected,
             self.complete or other.complete,
         )
 
@@ -176,6 +181,8 @@ class Report:
     fixed: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     root: str = ""
+    unchecked: list[str] = field(default_factory=list)
+    """The kinds that were not looked for."""
     kinds: tuple[Kind, ...] = ()
 
     @property

@@ -9,7 +9,6 @@ from typing import Any
 from . import baseline, files, formats, gate
 from .baseline import Baseline
 from .errors import SettingError
-from .fingerprint import plain_nodeid
 from .report import Entry, Report, merge, safe
 from .settings import Settings
 
@@ -50,11 +49,11 @@ class Tally:
     def ended(self, nodeid: str, *, passed: bool) -> None:
         """A phase of a test is over."""
         tests = self.report.tests
-        (tests.passed if passed else tests.others).add(safe(plain_nodeid(nodeid)))
+        (tests.passed if passed else tests.others).add(safe(nodeid))
 
-    def deselected(self, nodeids: Iterable[str]) -> None:
-        """Tests that were collected are left out."""
-        self.report.tests.deselected.update(safe(plain_nodeid(nodeid)) for nodeid in nodeids)
+    def collected(self, nodeids: Iterable[str]) -> None:
+        """Tests were found; they may yet be left out."""
+        self.report.tests.collected.update(map(safe, nodeids))
 
     def watched(self, faults: Mapping[str, str], gaps: Iterable[str], used_ignores: Iterable[str]) -> None:
         """The monitor of this process is done."""
@@ -68,7 +67,8 @@ class Tally:
         """What a worker sends at its end, as plain data; ``entries`` are those that went with no test's report."""
         return {
             "entries": [entry.plain() for entry in entries],
-            "deselected": [*self.report.tests.deselected],
+            "collected": [*self.report.tests.collected],
+            "others": [*self.report.tests.others],
             "faults": self.report.faults,
             "gaps": [*self._gaps],
             "used_ignores": sorted(self._used_ignores),
@@ -78,7 +78,8 @@ class Tally:
     def received(self, sent: Mapping[str, Any], worker: str) -> None:
         """Take what a worker has sent."""
         self.found((Entry.from_plain(plain) for plain in sent["entries"]), worker)
-        self.report.tests.deselected.update(sent["deselected"])
+        self.report.tests.collected.update(sent["collected"])
+        self.report.tests.others.update(sent["others"])
         self.watched(sent["faults"], sent["gaps"], sent["used_ignores"])
         self.usage_error = self.usage_error or sent["usage_error"]
 
@@ -100,7 +101,8 @@ class Tally:
             ]
         if settings.mode == "fail":
             report.gaps += self._gaps
-        seen, ran = gate.seen_in(report), gate.ran(report.tests)
+        report.unchecked = [kind.name for kind in report.kinds if settings.level(kind.name) == "off"]
+        seen, ran = gate.seen_in(report), gate.ran_in(report)
         if settings.update_baseline:
             self._write_baseline(self._baseline.updated(seen, ran))
         elif settings.prune_baseline:

@@ -113,7 +113,7 @@ def test_stand_ins_for_responses_are_nobodys_leak(pytester: pytest.Pytester, run
             return path
 
 
-        @pytest.mark.parametrize("end", ["close", "read", "drain_conn", "release_conn"])
+        @pytest.mark.parametrize("end", ["close", "read", "drain_conn"])
         def test_ended_after_the_cassette(tape, end):
             with urllib3.PoolManager(timeout=5) as pool:
                 with vcr.use_cassette(tape):
@@ -127,5 +127,5 @@ def test_stand_ins_for_responses_are_nobodys_leak(pytester: pytest.Pytester, run
         """
     )
     outcome = run("-Wignore")
-    assert outcome.outcomes == {"passed": 4, "failed": 1}
+    assert outcome.outcomes == {"passed": 3, "failed": 1}
     assert [f["kind"] for f in outcome.findings] == ["unclosed-pool"]

@@ -19,11 +19,12 @@ def render(report: Report) -> str:
         "gaps": report.gaps,
         "fixed": report.fixed,
         "failures": report.failures,
+        "unchecked": report.unchecked,
         "tests": {
             "complete": report.tests.complete,
             "passed": sorted(report.tests.passed),
             "others": sorted(report.tests.others),
-            "deselected": sorted(report.tests.deselected),
+            "left_out": sorted(report.tests.left_out),
         },
     }
     return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
@@ -48,7 +49,8 @@ def parse(text: str) -> Report:
             gaps=document["gaps"],
             fixed=document["fixed"],
             failures=document["failures"],
-            tests=Tests({*tests["passed"]}, {*tests["others"]}, {*tests["deselected"]}, tests["complete"]),
+            unchecked=document["unchecked"],
+            tests=Tests({*tests["passed"]}, {*tests["others"]}, {*tests["left_out"]}, tests["complete"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a whole report ({type(error).__name__}: {error})") from None
