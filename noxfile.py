@@ -32,14 +32,21 @@ STACKS = {
     "urllib3-1.26-last": ["pytest<9", "requests==2.31.0", "urllib3<2", "pytest-subtests"],
     "urllib3-2.0": ["pytest==8.4.*", "requests==2.30.0", "urllib3==2.0.2", "pytest-subtests"],
 }
+# Not of the tests' requirements, since it needs an h11 that the oldest httpcore refuses.
+HTTPX2 = "httpx2>=2; python_version >= '3.11'"
 # Of each, ``tests/sdks`` has a file; elasticsearch's asyncio needs aiohttp.
 SDKS = ["boto3", "moto[server]", "docker", "elasticsearch[async]", "google-auth", "kubernetes", "PyGithub"]
+
+# What replaces the sockets or the clock, and plugins that meddle with the same hooks.
+NEIGHBOURS = ["gevent", "eventlet", "freezegun", "time-machine", "flaky", "pytest-cov", "pytest-socket"]
+# pytest-forked does not work with pytest 9.
+FORKED = ["pytest-forked", "pytest<9"]
 
 
 @nox.session(python=NEWEST)
 def newest(session: nox.Session) -> None:
     """The newest of everything."""
-    session.install(".[test]")
+    session.install(".[test]", HTTPX2)
     session.run("pytest", *session.posargs)
 
 
@@ -68,10 +75,12 @@ def forks(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
-def greenlets(session: nox.Session) -> None:
-    """gevent, in whose presence everything waits a little longer."""
-    session.install(".[test]", "gevent")
-    session.run("pytest", "tests/test_greenlets.py", *session.posargs)
+def neighbours(session: nox.Session) -> None:
+    """In the presence of other tools."""
+    session.install(".[test]", *NEIGHBOURS, *FORKED)
+    session.run(
+        "pytest", "tests/test_greenlets.py", "tests/test_neighbours.py", "tests/test_processes.py", *session.posargs
+    )
 
 
 @nox.session(python="3.11", default=False)

@@ -8,7 +8,6 @@ connection, or the stream of an HTTP/2 connection, back).
 from __future__ import annotations
 
 from collections.abc import Generator
-from functools import partial
 from typing import Any
 
 from ..model import ASYNC, Advice, Limits
@@ -70,9 +69,7 @@ def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     sending.pool = before
     if outcome.error is None:
-        response = outcome.result
-        held = partial(_held, network_stream=response.extensions.get("network_stream"))
-        sending.responses.append((response.stream, held))
+        sending.responses.append((outcome.result.stream, _held))
     probe.end(begun, outcome.error)
 
 
@@ -91,9 +88,13 @@ def _traits(pool: object) -> frozenset[str]:
     return ASYNC if hasattr(pool, "aclose") else frozenset()
 
 
-def _held(stream: Any, network_stream: Any) -> Held | None:
+def _held(stream: Any) -> Held | None:
     """The connection that a response's stream keeps from its pool, as long as its request is in the pool's books."""
     request = getattr(stream, "_pool_request", None) or stream._status
     if request not in stream._pool._requests:
         return None
+    connection = request.connection
+    while hasattr(connection, "_connection"):  # which connects, goes through a proxy, and speaks HTTP/1 or 2
+        connection = connection._connection
+    network_stream = getattr(connection, "_network_stream", None)
     return Held(None, network_stream and network_stream.get_extra_info("socket"))

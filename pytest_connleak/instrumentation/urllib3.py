@@ -154,7 +154,10 @@ def _held(response: object) -> Held | None:
     ):
         return None
     connection = getattr(response, "_connection", None)
-    return None if connection is None else Held(connection, getattr(connection, "sock", None))
+    # Before urllib3 2 it is urllib3's own response, on a connection of vcrpy's.
+    if connection is None or type(connection).__module__.startswith("vcr."):
+        return None
+    return Held(connection, getattr(connection, "sock", None))
 
 
 @instrumentation.after("urllib3.response:HTTPResponse.release_conn", vital=("response",))
