@@ -28,6 +28,8 @@ NOTHING = Verdict()
 _sleep = time.sleep
 _collect_garbage = gc.collect
 _threads = threading.enumerate
+# What is set aside for a collection is put back in the reverse order; reentrant, since finalizers run in it.
+_one_collects = threading.RLock()
 
 # Waiting begins with a thousandth of a second and doubles, up to this.
 LONGEST_PAUSE = 0.05
@@ -448,19 +450,20 @@ def _collect(generation: int = 2) -> bool:
     """
     collecting = threading.get_ident()
     began: list[int] = []
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
 
     def note(*_: object) -> None:
         began.append(threading.get_ident())
 
-    gc.callbacks.append(note)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            _collect_garbage(generation)
-    finally:
-        gc.callbacks.remove(note)
-        sys.unraisablehook = hook
+    with _one_collects:
+        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        gc.callbacks.append(note)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                _collect_garbage(generation)
+        finally:
+            gc.callbacks.remove(note)
+            sys.unraisablehook = hook
     return collecting in began
 
 
