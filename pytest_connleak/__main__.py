@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     merging.add_argument("reports", nargs="+", metavar="REPORT.json")
     merging.add_argument("--report", action="append", default=[], metavar="PATH", help="as --connleak-report")
     merging.add_argument("--baseline", metavar="FILE", help="as --connleak-baseline")
+    merging.add_argument(
+        "--rootdir", metavar="DIR", default=".", help="where the tests ran; as pytest's (default: here)"
+    )
     merging.add_argument("--strict-baseline", action="store_true", help="as connleak_strict_baseline = true")
     showing = commands.add_parser("show", help="print the report of a run again")
     showing.add_argument("report", metavar="REPORT.json")
@@ -43,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    root = os.getcwd()
+    root, kinds = os.path.abspath(options.rootdir), rules.kinds()
     files = [formats.chosen(path) for path in options.report]
-    known = baseline.load(options.baseline, root) if options.baseline else None
+    known = baseline.load(options.baseline, root, [kind.name for kind in kinds]) if options.baseline else None
     report = gate.join([_read(path) for path in options.reports], known, strict=options.strict_baseline, root=root)
-    report.kinds = rules.kinds()
+    report.kinds = kinds
     print(terminal.text(report))
     for file in files:
         formats.discover()[file.format].write(report, file.path)

@@ -111,8 +111,8 @@ class Baseline:
         """Without what is fixed; nothing is added."""
         fixed = self.fixed(seen, ran)
         known = {entry: known for entry, known in self.known.items() if entry not in fixed}
-        if ran.whole:
-            for entry in known.keys() & seen.keys():
+        for entry in known.keys() & seen.keys():
+            if ran.whole and _had_its_chance(known[entry], ran):
                 known[entry] = replace(known[entry], lines=min(known[entry].lines, seen[entry].lines))
         return replace(self, known=known)
 
@@ -147,8 +147,8 @@ class Baseline:
         ]
 
 
-def load(path: str, root: str) -> Baseline:
-    """Read a baseline.
+def load(path: str, root: str, kinds: Collection[str]) -> Baseline:
+    """Read a baseline, with findings of these kinds.
 
     Raises:
         OSError: if there is no such file, or it cannot be read.
@@ -164,6 +164,8 @@ def load(path: str, root: str) -> Baseline:
             entry = _ENTRY.fullmatch(text)
             if entry is None:
                 raise SettingError(f"{path}:{number}: {text!r} is not of the form 'KIND OBJECT PATH::FUNCTION'")
+            if _kind(text) not in kinds:
+                raise SettingError(f"{path}:{number}: {_kind(text)!r} is not one of the kinds {', '.join(kinds)}")
             now = Known(int(entry["lines"] or 1), tuple(filter(None, (entry["tests"] or "").split(", "))))
             before = known.get(entry["fingerprint"])  # a file that was merged may have the same entry twice
             known[entry["fingerprint"]] = now if before is None else before.joined(now)
@@ -213,13 +215,13 @@ def _is_test(fingerprint: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _definitions(path: str) -> frozenset[str]:
-    """The qualified names of all functions of a file, without ``<locals>``."""
+def _definitions(path: str) -> frozenset[str] | None:
+    """The qualified names of all functions of a file, without ``<locals>``; None if it cannot be read."""
     try:
         with open(path, "rb") as file:
             todo: list[tuple[ast.AST, str]] = [(ast.parse(file.read()), "")]
     except (OSError, SyntaxError, ValueError):
-        return frozenset()
+        return None
     found: set[str] = set()
     while todo:
         node, prefix = todo.pop()
@@ -231,5 +233,6 @@ def _definitions(path: str) -> frozenset[str]:
 
 
 def _exists(path: str, function: str) -> bool:
-    """Whether a file still has a function; lambdas and generator expressions count as what they stand in."""
-    return function.partition(".<")[0] in _definitions(path)
+    """Whether a file may still have a function; lambdas and generator expressions count as what they stand in."""
+    definitions = _definitions(path)
+    return definitions is None or function.partition(".<")[0] in definitions

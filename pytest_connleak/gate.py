@@ -15,7 +15,7 @@ from .fingerprint import plain_nodeid
 from .report import Entry, Report, Tests, merge
 
 # The findings that a baseline is about.  The others are listed for a reason of their own.
-ADOPTABLE = frozenset({"leak", "baseline", "test-failed"})
+ADOPTABLE = frozenset({"leak", "baseline"})
 
 
 def decide(report: Report, baseline: Baseline, *, strict: bool) -> None:

@@ -307,12 +307,16 @@ class Verdict:
         """Whether any finding fails a test."""
         return any(f.status == "leak" and f.level == "fail" for f in self.findings)
 
-    def excused(self, *scopes: Scope) -> Verdict:
-        """The verdict on a test that failed already: it is not failed again (nor what has one of these scopes)."""
+    def excused(self, *scopes: Scope, adopting: bool = False) -> Verdict:
+        """The verdict on a test that failed already: it is not failed again (nor what has one of these scopes).
+
+        It may not have come to where it closes, so a baseline that adopts what is found does not adopt that.
+        """
+        excusable = ("leak", "baseline") if adopting else ("leak",)
         return Verdict(
             tuple(
                 replace(f, status="test-failed")
-                if f.status == "leak" and (f.owner.scope in scopes or not scopes)
+                if f.status in excusable and (f.owner.scope in scopes or not scopes)
                 else f
                 for f in self.findings
             )

@@ -132,6 +132,7 @@ class Monitor:
                 f"the life of a {kind} could not be seen, so none was judged"
                 for kind in sorted(self._installation.blind)
             ),
+            *(f"{observer} was not watched to the end" for observer in self._installation.disabled),
             *self._gaps,
         ]
 

@@ -125,9 +125,10 @@ def read(config: pytest.Config, kinds: tuple[str, ...]) -> Settings:
     Raises:
         SettingError: naming the option and what it may be.
     """
-    require = config.getini("connleak_require")
+    mode, require = read_mode(config), config.getini("connleak_require")
+    baseline = _baseline_path(config, mode) if _runs_tests(config) else None
     return Settings(
-        mode=read_mode(config),
+        mode=mode,
         mode_given=config.option.connleak is not None,
         levels=settings.levels(config.getini("connleak_levels"), kinds, "ini option connleak_levels"),
         selected=_kinds(config, "--connleak-select", kinds),
@@ -146,9 +147,9 @@ def read(config: pytest.Config, kinds: tuple[str, ...]) -> Settings:
         ),
         grace=settings.seconds(config.getini("connleak_grace"), "ini option connleak_grace"),
         reports=tuple(_report_file(text, config) for text in config.getoption("connleak_report")),
-        baseline=_baseline_path(config),
-        update_baseline=config.getoption("connleak_update_baseline"),
-        prune_baseline=config.getoption("connleak_prune_baseline"),
+        baseline=baseline,
+        update_baseline=baseline is not None and config.getoption("connleak_update_baseline"),
+        prune_baseline=baseline is not None and config.getoption("connleak_prune_baseline"),
         strict_baseline=config.getini("connleak_strict_baseline"),
     )
 
@@ -158,16 +159,26 @@ def _kinds(config: pytest.Config, option: str, kinds: tuple[str, ...]) -> frozen
     return frozenset().union(*(settings.kind_list(text, kinds, option) for text in lists))
 
 
-def _baseline_path(config: pytest.Config) -> str | None:
-    """Where the baseline is; it need not exist if it is about to be written.
+def _runs_tests(config: pytest.Config) -> bool:
+    """Whether pytest is asked for more than to tell what there is."""
+    tells = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "collectonly", "cacheshow")
+    return not any(getattr(config.option, name, False) for name in tells)
+
+
+def _baseline_path(config: pytest.Config, mode: Mode) -> str | None:
+    """Where the baseline is.
 
     Raises:
-        SettingError: if it must exist and does not, or must not be written here.
+        SettingError: if it must not, or cannot, be written here.
     """
     given, in_file = config.getoption("connleak_baseline"), config.getini("connleak_baseline")
     update, prune = config.getoption("connleak_update_baseline"), config.getoption("connleak_prune_baseline")
     if update and prune:
         raise SettingError("--connleak-update-baseline and --connleak-prune-baseline exclude each other")
+    if mode == "off":
+        if update or prune:
+            raise SettingError("with connleak off nothing is watched, so there is nothing to write to a baseline")
+        return None
     if not given and not in_file:
         if update or prune:
             raise SettingError("there is no baseline to write; name it with --connleak-baseline=FILE")
@@ -180,8 +191,6 @@ def _baseline_path(config: pytest.Config) -> str | None:
         )
     if update or prune:
         _must_be_writable(path, f"baseline {path}")
-    if not update and not os.path.exists(path):
-        raise SettingError(f"baseline {path}: there is no such file; --connleak-update-baseline writes it")
     return path
 
 

@@ -52,8 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.MARKER)
     try:
         settings = options.read(config, KINDS)
-        tally = Tally(settings, str(config.rootpath))
-        tally.report.kinds = rules.kinds()
+        tally = Tally(settings, str(config.rootpath), rules.kinds())
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
     if settings.mode != "off":
@@ -198,7 +197,7 @@ class Plugin:
     def _report(self, item: pytest.Item, verdict: Verdict, *, failed: bool) -> str | None:
         """Put the findings on the test's report; return the error to raise where the report cannot be amended."""
         if failed:
-            verdict = verdict.excused()
+            verdict = verdict.excused(adopting=self.settings.update_baseline)
         entries = [Entry.of(f, self._root) for f in verdict.findings]
         plain = [entry.plain() for entry in entries]
         self.failure.add_properties(junit.properties(entries))
@@ -265,7 +264,7 @@ class Plugin:
         owners = [owner for owner in self.monitor.owners() if owner != PROCESS]
         rest = self.judge.settle_rest(owners, self._last_item)
         # A test whose teardown was not reached was interrupted: there is no saying what it would have closed.
-        rest = rest.excused("function")
+        rest = rest.excused("function", adopting=self.settings.update_baseline)
         if rest.fails and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         process = self.judge.settle_rest([PROCESS], None)

@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from . import fingerprint, origin
@@ -36,6 +36,8 @@ class Entry:
     line: int | None
     function: str | None
     scope: str
+    owner: str
+    """The nodeid of what the scope is of."""
     count: int
     status: str
     level: str
@@ -71,6 +73,7 @@ class Entry:
             line=place.line if place else None,
             function=safe(place.function) if place else None,
             scope=finding.owner.scope,
+            owner=safe(finding.owner.nodeid),
             count=finding.count,
             status=finding.status,
             level=finding.level,
@@ -93,7 +96,8 @@ class Entry:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Entry:
         """The entry that :meth:`plain` was made of."""
-        values = {**plain, "connections": tuple(plain["connections"])}
+        values = {each.name: plain[each.name] for each in fields(cls)}  # a newer version may have added some
+        values["connections"] = tuple(plain["connections"])
         for name in ("stack", "library_stack"):
             values[name] = tuple(Line(**line) for line in plain[name])
         return cls(**values)
@@ -339,7 +343,7 @@ def merge(shards: Iterable[Sequence[Entry]], order: Sequence[str] = ()) -> list[
     for shard in shards:
         here: Counter[Hashable] = Counter()
         for entry in shard:
-            key = (entry.site, entry.scope, entry.function, None if entry.scope == "process" else entry.nodeid)
+            key = (entry.site, entry.scope, entry.owner, entry.function)
             here[key] += 1
             if here[key] > most[key]:
                 most[key] += 1

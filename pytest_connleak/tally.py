@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from . import baseline, files, formats, gate
 from .baseline import Baseline
 from .errors import SettingError
-from .report import Entry, Report, merge, safe
+from .report import Entry, Kind, Report, merge, safe
 from .settings import Settings
 
 
@@ -24,11 +24,11 @@ class Tally:
         usage_error: what a worker has to say of the command line or the markers.
     """
 
-    def __init__(self, settings: Settings, root: str) -> None:
-        self.report = Report(root=root)
+    def __init__(self, settings: Settings, root: str, kinds: tuple[Kind, ...]) -> None:
+        self.report = Report(root=root, kinds=kinds)
         self.usage_error = ""
         self._settings = settings
-        self._baseline = _load(settings, root)
+        self._baseline = _load(settings, root, [kind.name for kind in kinds])
         self._shards: dict[str, list[Entry]] = {}
         self._used_ignores: set[str] = set()
         self._gaps: dict[str, None] = {}
@@ -130,12 +130,14 @@ class Tally:
         self.report.failures.append(safe(f"{what} was not written"))
 
 
-def _load(settings: Settings, root: str) -> Baseline:
+def _load(settings: Settings, root: str, kinds: Collection[str]) -> Baseline:
     if settings.baseline is None:
         return Baseline()
-    if settings.update_baseline and not os.path.exists(settings.baseline):
-        return Baseline(root=root)
+    if not os.path.exists(settings.baseline):
+        if settings.update_baseline:
+            return Baseline(root=root)
+        raise SettingError(f"baseline {settings.baseline}: there is no such file; --connleak-update-baseline writes it")
     try:
-        return baseline.load(settings.baseline, root)
+        return baseline.load(settings.baseline, root, kinds)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"baseline {settings.baseline}: cannot be read ({error})") from None

@@ -17,6 +17,7 @@ from pytest_connleak import baseline
 from pytest_connleak.baseline import Baseline, Known, Ran
 from pytest_connleak.errors import SettingError
 
+KINDS = ("missing-timeout", "unclosed-session", "unclosed-socket")
 SESSION = "unclosed-session requests.Session shop/client.py::Client.__init__"
 TIMEOUT = "missing-timeout requests.Session shop/client.py::Client.get"
 RENAMED = "unclosed-session requests.Session test_shop.py::test_new_name"
@@ -40,7 +41,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     )
     file = tmp_path / "known.txt"
     file.write_text(made.render())
-    assert baseline.load(str(file), "").known == made.known
+    assert baseline.load(str(file), "", KINDS).known == made.known
 
 
 def test_one_entry_a_line_sorted() -> None:
@@ -52,7 +53,7 @@ def test_one_entry_a_line_sorted() -> None:
 def test_a_merged_file_may_have_an_entry_twice(tmp_path: Path) -> None:
     file = tmp_path / "known.txt"
     file.write_text(f"{SESSION} x2  # test_a.py::test_a\n\n# a remark\n{SESSION}  # test_b.py::test_b\r\n")
-    assert baseline.load(str(file), "").known == {SESSION: Known(2, ("test_a.py::test_a", "test_b.py::test_b"))}
+    assert baseline.load(str(file), "", KINDS).known == {SESSION: Known(2, ("test_a.py::test_a", "test_b.py::test_b"))}
 
 
 @pytest.mark.parametrize("line", ["unclosed-session", "<<<<<<< HEAD", "unclosed-session requests.Session nowhere"])
@@ -60,7 +61,7 @@ def test_a_line_that_is_no_entry_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "known.txt"
     file.write_text(f"{SESSION}\n{line}\n")
     with pytest.raises(SettingError, match=r"known\.txt:2: .*KIND OBJECT PATH::FUNCTION"):
-        baseline.load(str(file), "")
+        baseline.load(str(file), "", KINDS)
 
 
 # --- what it covers -----------------------------------------------------------------------------------------
@@ -335,6 +336,7 @@ def test_ci_writes_no_baseline(pytester: pytest.Pytester, run: RunTests, monkeyp
         (GATE, "*known.txt: there is no such file; --connleak-update-baseline writes it*"),
         ((*ADOPT, "--connleak-prune-baseline"), "*exclude each other*"),
         (("--connleak-baseline=no/where.txt", "--connleak-update-baseline"), "*no/where.txt: cannot be written*"),
+        ((*ADOPT, "--connleak=off"), "*with connleak off nothing is watched, so there is nothing to write*"),
         (("--connleak-baseline=broken.txt",), "*broken.txt:1: 'what is this' is not of the form*"),
     ],
 )
@@ -363,3 +365,180 @@ def test_named_in_the_ini_file_it_is_relative_to_the_root(
     assert run("--connleak-update-baseline", report=False).status == 0
     assert "unclosed-session requests.Session sub/test_it.py::test_leaks" in (pytester.path / "known.txt").read_text()
     assert run(report=False).outcomes == {"passed": 1}
+
+
+# --- what did not run is not fixed ----------------------------------------------------------------------------
+
+OLD_SUITE = {
+    "test_old": """
+        import pytest
+        import requests
+
+
+        @pytest.mark.parametrize("leaks", [True, False])
+        def test_variants(leaks):
+            session = requests.Session()
+            if not leaks:
+                session.close()
+
+
+        def test_clean():
+            pass
+    """,
+    "test_timeouts": """
+        import requests
+        import requests_mock
+
+
+        def test_waits():
+            with requests_mock.Mocker() as mock, requests.Session() as session:
+                mock.get("http://shop.example/")
+                session.get("http://shop.example/")
+    """,
+}
+WITHOUT_ITS_CAUSE: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "one variant": (("-k", "not True"), {}),
+    "one variant, by its name": (("test_old.py::test_variants[False]", "test_timeouts.py"), {}),
+    "a kind is not looked for": (("--connleak-ignore=missing-timeout,unclosed-session",), {}),
+    "other kinds are": (("--connleak-select=unclosed-socket",), {}),
+    "levels": (("-oconnleak_levels=missing-timeout=off, unclosed-session=off",), {}),
+    "a conftest drops tests": (
+        (),
+        {"conftest": "def pytest_collection_modifyitems(items): items[:] = [i for i in items if 'clean' in i.name]\n"},
+    ),
+    "a file is skipped": ((), {"test_old": "import pytest\npytest.importorskip('no_such_module')\n"}),
+    "a file is broken": (("--continue-on-collection-errors",), {"test_old": "raise LookupError\n"}),
+    "only the fixtures are set up": (("--setup-only",), {}),
+    "the run ends early": ((), {"test_old": "import pytest\n\ndef test_variants():\n    pytest.exit('enough', 0)\n"}),
+    "a part is asked for": (("--ignore=test_old.py",), {}),
+    "only what failed": (("--deselect=test_old.py",), {}),
+    "the test fails": ((), {"test_old": "def test_variants():\n    assert False\n"}),
+    "the test is skipped": (
+        (),
+        {"test_old": "import pytest\n\n@pytest.mark.skip\ndef test_variants(): ...\n"},
+    ),
+}
+
+
+@pytest.fixture
+def adopted(pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The entries of a suite that was adopted."""
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makepyfile(**OLD_SUITE)
+    assert run(*ADOPT, here=True).status == 0
+    entries = (pytester.path / "known.txt").read_text().splitlines()[2:]
+    assert [entry.partition(" ")[0] for entry in entries] == ["missing-timeout", "unclosed-session"]
+    return entries
+
+
+@pytest.mark.parametrize(("arguments", "files"), WITHOUT_ITS_CAUSE.values(), ids=WITHOUT_ITS_CAUSE)
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "xdist"])
+def test_what_did_not_run_is_not_fixed(
+    arguments: tuple[str, ...],
+    files: dict[str, str],
+    workers: tuple[str, ...],
+    adopted: list[str],
+    pytester: pytest.Pytester,
+    run: RunTests,
+) -> None:
+    for name, source in files.items():
+        pytester.makepyfile(**{name: source})
+    plugins = ("connleak", "xdist") if workers else ("connleak",)
+    run("--connleak-prune-baseline", *GATE, *arguments, *workers, plugins=plugins, here=not workers)
+    session = [entry for entry in adopted if entry.startswith("unclosed-session")]
+    assert (pytester.path / "known.txt").read_text().splitlines()[-1:] == session
+
+
+def test_what_ran_is_fixed(adopted: list[str], pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(test_old="def test_variants(): ...")
+    assert run(*GATE, "-oconnleak_strict_baseline=true", here=True).status == 1
+    assert run("--connleak-prune-baseline", *GATE, here=True).status == 0
+    assert (pytester.path / "known.txt").read_text().splitlines()[2:] == adopted[:1]
+
+
+def test_what_a_failed_test_left_is_known_and_not_adopted(
+    adopted: list[str], pytester: pytest.Pytester, run: RunTests
+) -> None:
+    """It may not have come to where it closes."""
+    pytester.makepyfile(
+        test_old="import requests\n\ndef test_variants():\n    session = requests.Session()\n    assert False\n",
+        test_new="import requests\n\ndef test_new():\n    session = requests.Session()\n    assert False\n",
+    )
+    assert "fixed, but" not in run(*GATE, here=True).output
+    run(*ADOPT, here=True)
+    assert (pytester.path / "known.txt").read_text().splitlines()[2:] == adopted
+
+
+def test_what_is_shared_is_not_fixed(pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makepyfile(
+        shop="import requests\n\nkept = []\n\ndef use():\n    kept.append(requests.Session())\n",
+        test_it="import shop\n\ndef test_one():\n    shop.use()\n\ndef test_two():\n    shop.use()\n",
+    )
+    assert run(*ADOPT).status == 0
+    outcome = run(*GATE, "-oconnleak_strict_baseline=true", "-oconnleak_shared=allow")
+    assert outcome.status == 0, outcome.output
+
+
+def test_a_check_within_a_test_knows_the_baseline(
+    pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makepyfile(
+        """
+        import requests
+
+
+        def forget():
+            requests.Session()
+
+
+        def test_it(connleak):
+            forget()
+            connleak.check()
+            with connleak.check():
+                forget()
+        """
+    )
+    assert run(*ADOPT).outcomes == {"passed": 1}
+    outcome = run(*GATE, "-oconnleak_strict_baseline=true")
+    assert (outcome.status, outcome.outcomes, outcome.statuses) == (0, {"passed": 1}, {"test_it": "baseline"})
+    (pytester.path / "known.txt").write_text("")
+    assert run(*GATE).outcomes == {"failed": 1}
+    assert run(*GATE, "--connleak=warn").outcomes == {"passed": 1, "warnings": 2}
+
+
+def test_more_than_is_known_only_warns_where_leaks_do(
+    pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    file = pytester.makepyfile(LEAK)
+    assert run(*ADOPT).status == 0
+    file.write_text(file.read_text() + "\n    requests.Session()\n")
+    assert run(*GATE, "--connleak=warn").status == 0
+
+
+# --- who only asks what there is ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asked", ["--help", "--version", "--markers", "--fixtures", "--collect-only", "--connleak=off"]
+)
+def test_a_missing_baseline_hinders_no_one_who_runs_no_tests(
+    asked: str, pytester: pytest.Pytester, run: RunTests
+) -> None:
+    pytester.makeini("[pytest]\nconnleak_baseline = missing.txt")
+    pytester.makepyfile(LEAK)
+    assert run(asked, report=False).status == 0
+    assert run(report=False).status == pytest.ExitCode.USAGE_ERROR
+
+
+def test_an_unknown_kind_in_the_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "known.txt"
+    file.write_text(SESSION.replace("session", "sesion", 1))
+    with pytest.raises(SettingError, match=r"known\.txt:1: 'unclosed-sesion' is not one of the kinds missing-timeout,"):
+        baseline.load(str(file), "", KINDS)
+
+
+def test_a_file_that_cannot_be_read_renames_no_test(tmp_path: Path) -> None:
+    assert not known(OLD_NAME, root=str(tmp_path)).covers(RENAMED)

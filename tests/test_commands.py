@@ -91,7 +91,9 @@ def test_a_clean_merge_passes(pytester: pytest.Pytester, run: RunTests) -> None:
         (("merge", "other.json"), "other.json: not a report of version 1 (version: 2)"),
         (("merge", "half.json"), "half.json: not a whole report"),
         (("merge", "report.json", "--baseline", "nowhere.txt"), "nowhere.txt"),
+        (("merge", "odd.json"), "odd.json: not a whole report"),
         (("merge", "report.json", "--report", "all.docx"), "all.docx: the ending chooses the format"),
+        (("merge", "report.json", "--report", "gitlb:all.json"), "gitlb:all.json: the ending chooses the format"),
         (("show", "nowhere.json"), "nowhere.json"),
     ],
 )
@@ -100,11 +102,42 @@ def test_what_cannot_be_is_said(
 ) -> None:
     pytester.makepyfile("def test_clean(): pass")
     run(here=True)
-    for name, text in {"broken": "", "other": '{"version": 2}', "half": '{"version": 1}'}.items():
+    odd = (pytester.path / "report.json").read_text().replace('"faults": {}', '"faults": []')
+    for name, text in {"broken": "", "other": '{"version": 2}', "half": '{"version": 1}', "odd": odd}.items():
         (pytester.path / f"{name}.json").write_text(text)
     done = command(pytester.path, *arguments)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert message in done.stderr
+
+
+def test_a_fixture_of_many_files_is_one_mistake_in_all_shards(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makeconftest("""
+        import pytest
+        import requests
+
+        @pytest.fixture(scope="session")
+        def wide():
+            return requests.Session()
+    """)
+    pytester.makepyfile(test_a="def test_a(wide): ...", test_b="def test_b(wide): ...")
+    for name in ("test_a", "test_b"):
+        run(f"{name}.py", f"--connleak-report={name}.json", report=False, here=True)
+    assert command(pytester.path, "merge", "test_a.json", "test_b.json", "--report", "all.json").returncode == 1
+    assert [f["count"] for f in json.loads((pytester.path / "all.json").read_text())["findings"]] == [1]
+
+
+def test_shards_are_merged_elsewhere(pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a test was renamed since can only be seen where the tests are."""
+    monkeypatch.delenv("CI", raising=False)
+    file = pytester.makepyfile(test_it="import requests\n\ndef test_old():\n    requests.Session()\n")
+    known = ("--connleak-baseline=known.txt",)
+    assert run(*known, "--connleak-update-baseline").status == 0
+    file.write_text(file.read_text().replace("test_old", "test_new"))
+    assert run(*known).status == 0
+    elsewhere = pytester.mkdir("elsewhere")
+    arguments = ("merge", "../report.json", "--baseline", "../known.txt")
+    assert command(elsewhere, *arguments).returncode == 1
+    assert command(elsewhere, *arguments, "--rootdir", "..").returncode == 0
 
 
 def test_show_prints_the_report_of_the_run_again(pytester: pytest.Pytester, run: RunTests) -> None:

@@ -59,6 +59,7 @@ def entry(path: str | None = "shop.py", line: int | None = 11, **changes: Any) -
         "line": line if path else None,
         "function": function if path else None,
         "scope": "function",
+        "owner": "tests/test_shop.py::test_load",
         "count": 1,
         "status": "leak",
         "level": "fail",

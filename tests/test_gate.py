@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from conftest import RunTests
@@ -97,6 +99,12 @@ BREAKS = {
         "pytest_connleak.recorder.Recorder.closed = broken\n",
         "*the run fails: the life of a session could not be seen, so none was judged*",
     ),
+    "what requests are sent": (
+        "import pytest_connleak.recorder\n"
+        "def broken(*args, **kwargs): raise LookupError('broken')\n"
+        "pytest_connleak.recorder.Recorder.begin = broken\n",
+        "*the run fails: requests (*) was not watched to the end*",
+    ),
     "a rule": (
         "import pytest_connleak.rules.missing_timeout as rule\n"
         "def broken(*args): raise LookupError('broken')\n"
@@ -143,16 +151,29 @@ def test_a_run_that_could_not_look_fails(
     outcome.result.stdout.fnmatch_lines([message])
 
 
-def test_a_library_of_which_nothing_can_be_watched(pytester: pytest.Pytester, run: RunTests) -> None:
+def test_a_library_of_which_nothing_can_be_watched(
+    pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is called requests, and has nothing of it."""
     for module in ("__init__", "sessions", "adapters"):
-        pytester.makepyfile(**{f"requests/{module}": ""})
+        pytester.makepyfile(**{f"site-packages/requests/{module}": ""})
     pytester.makepyfile("import requests.sessions, requests.adapters\n\ndef test_it(): pass")
-    pytester.syspathinsert()
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path / "site-packages"), prepend=os.pathsep)
     outcome = run("-p", "no:cacheprovider")
     assert (outcome.status, outcome.outcomes) == (pytest.ExitCode.TESTS_FAILED, {"passed": 1})
     outcome.result.stdout.fnmatch_lines(["the run fails: requests was imported, and nothing of it could be watched"])
     assert run("--connleak=warn").status == 0
+
+
+def test_a_module_of_the_program_with_the_name_of_a_library(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(
+        responses="class NotFound(Exception): ...",
+        httplib2="class Http: ...",
+        test_it="import httplib2\nimport responses\n\ndef test_it(): responses.NotFound(), httplib2.Http()",
+    )
+    outcome = run("-p", "no:cacheprovider")
+    assert outcome.status == 0
+    assert "responses" not in "\n".join(outcome.section)
 
 
 def test_what_a_test_puts_in_the_place_of_a_library_is_none(pytester: pytest.Pytester, run: RunTests) -> None:

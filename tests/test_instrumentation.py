@@ -77,8 +77,10 @@ class Client(Base):
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = "library_of_our_own"
-    (tmp_path / f"{name}.py").write_text(SOURCE)
-    monkeypatch.syspath_prepend(tmp_path)
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    (installed / f"{name}.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(installed)
     yield name
     sys.modules.pop(name, None)
 

@@ -32,7 +32,7 @@ def chosen(text: str) -> ReportFile:
     """
     known = discover()
     name, colon, path = text.partition(":")
-    if not colon or name not in known:
+    if not (colon and name.isidentifier() and len(name) > 1):  # no prefix, or the drive of a path on Windows
         name, path = os.path.splitext(text)[1].removeprefix("."), text
     if name not in known:
         endings = ", ".join(f".{each}" for each in known)

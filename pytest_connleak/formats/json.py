@@ -44,13 +44,24 @@ def parse(text: str) -> Report:
         tests = document["tests"]
         return Report(
             entries=[Entry.from_plain(plain) for plain in document["findings"]],
-            faults=document["faults"],
-            unused_ignores=document["unused_ignores"],
-            gaps=document["gaps"],
-            fixed=document["fixed"],
-            failures=document["failures"],
-            unchecked=document["unchecked"],
-            tests=Tests({*tests["passed"]}, {*tests["others"]}, {*tests["left_out"]}, tests["complete"]),
+            faults={**document["faults"]},
+            unused_ignores=_texts(document["unused_ignores"]),
+            gaps=_texts(document["gaps"]),
+            fixed=_texts(document["fixed"]),
+            failures=_texts(document["failures"]),
+            unchecked=_texts(document["unchecked"]),
+            tests=Tests(
+                passed={*_texts(tests["passed"])},
+                others={*_texts(tests["others"])},
+                collected={*_texts(tests["left_out"])},
+                complete=bool(tests["complete"]),
+            ),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a whole report ({type(error).__name__}: {error})") from None
+
+
+def _texts(values: object) -> list[str]:
+    if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
+        raise TypeError(f"{values!r} is not a list of strings")
+    return values

@@ -199,6 +199,7 @@ class Installation:
         versions: the patched libraries and their versions ("" where they say none).
         faults: what could not be watched, and why, by observer.
         blind: the kinds of resource that cannot be judged any more.
+        disabled: the observers that failed.
     """
 
     _active: list[Installation] = []  # noqa: RUF012  # shared on purpose: the stack of the process
@@ -210,7 +211,8 @@ class Installation:
         self._probe = probe
         self._lock = threading.RLock()
         self._patches: list[_Patch] = []
-        self._disabled: set[Observer] = set()
+        self.disabled: list[Observer] = []
+        self._namesakes: set[str] = set()
         self._by_module: dict[str, list[Observer]] = {}
         for instrumentation in instrumentations:
             for observer in instrumentation.observers:
@@ -223,7 +225,7 @@ class Installation:
         required = (o for observers in self._by_module.values() for o in observers if not o.optional)
         # What a test put into sys.modules in the place of a library has no spec.
         imported = {o.library for o in required if getattr(sys.modules.get(o.module), "__spec__", None) is not None}
-        return sorted(imported - self.versions.keys())
+        return sorted(imported - self.versions.keys() - self._namesakes)
 
     def start(self) -> None:
         """Patch what is imported, and wait for the rest."""
@@ -253,8 +255,12 @@ class Installation:
             self._active.remove(self)
 
     def _imported(self, module: ModuleType) -> None:
+        observers = self._by_module.get(module.__name__, ())
+        if _is_namesake(module, observers):
+            self._namesakes.update(observer.library for observer in observers)
+            return
         with self._lock:
-            for observer in self._by_module.get(module.__name__, ()):
+            for observer in observers:
                 try:
                     self._patch(module, observer)
                 except AttributeError as error:  # the library has changed: go on without this observer
@@ -352,17 +358,17 @@ class Installation:
         return told_around
 
     def _tell(self, observer: Observer, call: Call) -> None:
-        if observer not in self._disabled:
+        if observer not in self.disabled:
             try:
                 observer.function(self._probe, call)
             except Exception as error:
                 if _is_the_programs(error):
                     self._tell(observer, call)  # it was not told to the end
                     raise
-                self._fault(observer, error)
+                self._disable(observer, error)
 
     def _begin(self, observer: Observer, call: Call) -> Generator[None, Outcome, None] | None:
-        if observer in self._disabled:
+        if observer in self.disabled:
             return None
         try:
             observation: Generator[None, Outcome, None] = observer.function(self._probe, call)
@@ -370,7 +376,7 @@ class Installation:
         except Exception as error:
             if _is_the_programs(error):
                 raise
-            self._fault(observer, error)
+            self._disable(observer, error)
             return None
         return observation
 
@@ -383,12 +389,15 @@ class Installation:
             except Exception as error:
                 if _is_the_programs(error):
                     raise
-                self._fault(observer, error)
+                self._disable(observer, error)
 
-    def _fault(self, observer: Observer, error: Exception) -> None:
+    def _disable(self, observer: Observer, error: Exception) -> None:
         if isinstance(error, (RecursionError, MemoryError)):
             return  # the program has used up the stack, or the memory: that says nothing about the observer
-        self._disabled.add(observer)
+        self.disabled.append(observer)
+        self._fault(observer, error)
+
+    def _fault(self, observer: Observer, error: Exception) -> None:
         self.blind.update(observer.vital)
         self.faults.setdefault(str(observer), f"{type(error).__name__}: {error}")
 
@@ -406,6 +415,19 @@ def _find(observer: Observer, module: ModuleType) -> tuple[Any, str]:
     if str(getattr(replaced, "__module__", "")).startswith("eventlet."):
         module = sys.modules.get(f"__original_module_{module.__name__}", module)
     return observer.find(module)
+
+
+def _is_namesake(module: ModuleType, observers: Iterable[Observer]) -> bool:
+    """Whether it is a module of the program that has no more than its name in common with the library's."""
+    if origin.classify(getattr(module, "__file__", None) or "") != "user":
+        return False
+    try:
+        for observer in observers:
+            if not observer.optional:
+                _find(observer, module)
+    except AttributeError:
+        return True
+    return False
 
 
 def _is_the_programs(error: Exception) -> bool:
