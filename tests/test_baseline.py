@@ -431,16 +431,21 @@ def adopted(pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.Monkey
     return entries
 
 
-@pytest.mark.parametrize(("arguments", "files"), WITHOUT_ITS_CAUSE.values(), ids=WITHOUT_ITS_CAUSE)
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    ("why", "workers"),
+    [
+        *((why, ()) for why in WITHOUT_ITS_CAUSE),
+        *((why, ("-n1",)) for why in ("a conftest drops tests", "a file is broken", "the run ends early")),
+    ],
+)
 def test_what_did_not_run_is_not_fixed(
-    arguments: tuple[str, ...],
-    files: dict[str, str],
+    why: str,
     workers: tuple[str, ...],
     adopted: list[str],
     pytester: pytest.Pytester,
     run: RunTests,
 ) -> None:
+    arguments, files = WITHOUT_ITS_CAUSE[why]
     for name, source in files.items():
         pytester.makepyfile(**{name: source})
     plugins = ("connleak", "xdist") if workers else ("connleak",)

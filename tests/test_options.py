@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -666,3 +667,20 @@ def test_a_report_that_cannot_be_written_after_all_is_said(pytester: pytest.Pyte
     assert ran.outcomes == {"failed": 1, "passed": 1}
     assert len(ran.findings) == 1, "the other report is written"
     assert "gone/it.json" in "\n".join(ran.section)
+
+
+def test_a_report_to_a_pipe_or_through_a_link_goes_where_it_points(pytester: pytest.Pytester, run: RunTests) -> None:
+    """A link stays one, and a pipe (``/dev/stdout``, ``>(...)``) is written to; neither is replaced by a file."""
+    pytester.makepyfile(LEAK)
+    pipe, link, target = (pytester.path / name for name in ("pipe.md", "link.md", "target.md"))
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        run("--connleak-report=pipe.md", "--connleak-report=link.md")
+        assert b"unclosed-session" in os.read(reader, 65536)
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert "unclosed-session" in target.read_text()
