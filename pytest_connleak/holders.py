@@ -37,6 +37,8 @@ from typing import Any, Literal, NamedTuple
 DEPTH, BEYOND_MODULE = 20, 8
 # How many levels down from the modules frozen objects are looked for: an instance in a dict that a class has is at 5.
 FROZEN_DEPTH = 5
+# Python 3.12 sets aside its own objects as it starts.
+_FROZEN_BY_PYTHON = gc.get_freeze_count()
 # How many objects are climbed from at once, at most; and how many double the time of a pass through the heap
 # at worst (measured: 2 in a heap of long lists, 16 in one of small objects).
 WIDTH, DOUBLING = 256, 2
@@ -130,7 +132,7 @@ class Search:
         self._opaque = {id(cls): cls for cls in (*opaque, types.ModuleType, weakref.ref)}
         self._ignore = frozenset(ignore)
         self._budget = budget
-        self._frozen = self._find_frozen(definitions) if gc.get_freeze_count() else []
+        self._frozen = self._find_frozen(definitions) if gc.get_freeze_count() > _FROZEN_BY_PYTHON else []
         self._frozen_referrers: dict[int, list[int]] = {}
         """The places in that list of what refers to an object, by the object's id."""
         for place, frozen in enumerate(self._frozen):
@@ -210,7 +212,9 @@ class Search:
         found = [*level, *definitions, *(getattr(definition, "__dict__", None) for definition in definitions)]
         for _ in range(FROZEN_DEPTH):
             below = {id(obj): obj for obj in gc.get_referents(*level) if gc.is_tracked(obj) and id(obj) not in seen}
-            level = [obj for obj in below.values() if type(obj) not in (types.ModuleType, types.CodeType)]
+            level = [
+                obj for obj in below.values() if type(obj) is not types.ModuleType and type(obj) is not types.CodeType
+            ]
             seen.update(below)
             found += level
         return found

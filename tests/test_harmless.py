@@ -761,11 +761,10 @@ def test_a_recursion_without_end_switches_nothing_off(pytester: pytest.Pytester,
             requests.Session()
     """)
     ran = run()
-    assert [(f["function"], f["kind"]) for f in ran.findings if f["status"] == "leak"] == [
-        ("test_leaks", "unclosed-pool"),
-        ("test_leaks", "unclosed-session"),
-    ]
-    assert ran.outcomes == {"failed": 1, "passed": 1}
+    # Whether close() itself ran out of stack, so that the innermost session stays open, depends on the Python.
+    findings = [(f["function"], f["kind"]) for f in ran.findings if f["function"] != "recurse"]
+    assert findings == [("test_leaks", "unclosed-pool"), ("test_leaks", "unclosed-session")]
+    assert "RecursionError" not in ran.output
     assert "switched off" not in ran.output
 
 
