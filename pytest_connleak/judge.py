@@ -64,6 +64,11 @@ class Judge:
         """All that is open now, of whatever scope."""
         return [Entry.of(finding, self._root) for finding in self._monitor.open_now(nodes.definition(item))]
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether something of the test that runs now was judged by itself."""
+        return bool(self._parts or self._extra_ignores)
+
     def ignore(self, ignores: Iterable[Ignore]) -> None:
         """Ignore such findings of the test that runs now."""
         self._extra_ignores += ignores

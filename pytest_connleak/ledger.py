@@ -96,6 +96,8 @@ class Ledger:
         self._by_owner: dict[Owner, dict[int, _Life]] = {}
         self._unlimited: dict[Owner, list[Unlimited]] = {}
         self._local_ends: OrderedDict[str, None] = OrderedDict()
+        self.open_sockets = 0
+        """How many sockets are open, and so have a descriptor."""
 
     # --- events in ------------------------------------------------------------------------------------
 
@@ -105,6 +107,7 @@ class Ledger:
             if isinstance(event, Opened):
                 life = _Life(event, event.owner)
                 self._lives[event.id] = life
+                self.open_sockets += event.kind == "socket"
                 self._by_owner.setdefault(event.owner, {})[event.id] = life
             elif isinstance(event, Unlimited):
                 self._unlimited.setdefault(event.owner, []).append(event)
@@ -135,11 +138,17 @@ class Ledger:
             if life.opened.kind != "session" or not any(child.in_use for child in self._open_children(life)):
                 self._close(life)
         else:
-            life.state = TRANSITIONS.get((life.state, type(event)), life.state)
+            self._turn(life, type(event))
         if isinstance(event, Collected):
             life.collected = True
         if life.collected and (life.state not in _UNCLOSED or life.judged or life.parents):
             self._forget_unless_a_session_waits_for_it(life)
+
+    def _turn(self, life: _Life, event: type[Event]) -> None:
+        before = life.state
+        life.state = TRANSITIONS.get((before, event), before)
+        if life.opened.kind == "socket":
+            self.open_sockets += (life.state is State.OPEN) - (before is State.OPEN)
 
     def _use(self, life: _Life, event: Sent) -> None:
         life.requests += event.first
@@ -147,10 +156,10 @@ class Ledger:
         if life.state is State.CLOSED and life.judged:  # its scope is over: who opens it again answers for it
             self.move(life.opened.id, event.owner)
             life.judged = False
-        life.state = TRANSITIONS.get((life.state, Sent), life.state)
+        self._turn(life, Sent)
 
     def _close(self, life: _Life) -> None:
-        life.state = TRANSITIONS.get((life.state, Closed), life.state)
+        self._turn(life, Closed)
         life.in_use = False
         for parent in self._parents(life):
             # All the pools of a session closed one by one is a closed session; a pool manager is none of its pools.
@@ -235,6 +244,10 @@ class Ledger:
         return [child for child in known if child is not None and child.state in _UNCLOSED]
 
     # --- evidence out ---------------------------------------------------------------------------------
+
+    def knows(self, owner: Owner) -> bool:
+        """Whether an owner has anything in the books."""
+        return owner in self._by_owner or owner in self._unlimited
 
     def has_suspects(self, owners: Iterable[Owner]) -> bool:
         """Whether anything at all is open, or was sent without a limit, for one of the owners."""

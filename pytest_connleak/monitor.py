@@ -107,6 +107,7 @@ class Monitor:
         libraries = instrumentation.discover()
         self._installation = instrumentation.Installation(libraries, self._recorder)
         self._advice = {module: advice for library in libraries for module, advice in library.advice.items()}
+        self._descriptors = netstat.Descriptors()
         self._known_sockets: set[int] = set()
         self._strangers: dict[int, _Stranger] = {}
         self._shared: dict[tuple[str, str, int], int] = {}
@@ -143,7 +144,7 @@ class Monitor:
     def start(self) -> None:
         """Begin to watch."""
         self._recorder.on_full = self._drain_if_idle
-        self._known_sockets = set(netstat.sockets())
+        self._known_sockets = set(self._descriptors.sockets((), 0))
         origin.forget_sources()
         self._installation.start()
 
@@ -157,6 +158,11 @@ class Monitor:
         self._installation.stop()
 
     # --- whose it is ----------------------------------------------------------------------------------
+
+    def enter(self, owner: Owner, nodeid: str) -> None:
+        """What is made from now on belongs to ``owner``, while the test ``nodeid`` runs."""
+        self._installation.renew()
+        self._recorder.owner, self._recorder.nodeid = owner, nodeid
 
     @contextmanager
     def owned_by(self, owner: Owner, nodeid: str) -> Iterator[None]:
@@ -186,6 +192,21 @@ class Monitor:
         return tuple({*self._ledger.owners(), *(s.owner for s in self._strangers.values())})
 
     # --- the verdict ----------------------------------------------------------------------------------
+
+    def has_nothing_of(self, ending: Sequence[Owner]) -> bool:
+        """Whether it is certain that a verdict on these scopes would find nothing, and needs to note nothing.
+
+        Nothing happened since the last one, no descriptor has come or gone, and nothing in the books is theirs.
+        """
+        try:
+            return not (
+                self._recorder.events
+                or any(map(self._ledger.knows, ending))
+                or self._strangers_of(ending)
+                or not self._descriptors.unchanged(self._ledger.open_sockets)
+            )
+        except Exception:  # the verdict will say what it is
+            return False
 
     def settle(
         self,
@@ -377,16 +398,19 @@ class Monitor:
 
     def _look(self) -> None:
         """List the open sockets; those that appeared, and that no instrumentation knows, are strangers."""
+        self._drain()
         try:
-            now = netstat.sockets()
+            tracked = self._ledger.open_sockets
+            if self._descriptors.unchanged(tracked):
+                return
+            now = self._descriptors.sockets({*self._recorder.descriptors()}, tracked)
         except Exception as error:
             self.fault("list of open sockets", error, gap="sockets of C code could not be listed")
             return
         recorder = self._recorder
         appeared = now.keys() - self._known_sockets
         if appeared:
-            tracked = netstat.inodes(recorder.descriptors())
-            for inode in appeared - tracked.keys():
+            for inode in appeared - netstat.inodes(recorder.descriptors()).keys():
                 self._strangers[inode] = _Stranger(recorder.owner, recorder.nodeid, now[inode])
         if len(now) != len(self._known_sockets) or appeared:
             self._known_sockets = set(now)

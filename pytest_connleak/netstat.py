@@ -1,8 +1,9 @@
 """The sockets of this process as the operating system sees them; the only file that uses psutil.
 
 Sockets are told apart by inode: a descriptor's number is given again at once, and a count cannot tell one
-closed and one opened from nothing done.  Listing them is cheap and asks the system about this process
-alone; psutil, which reads the tables of the whole machine, is asked only to describe a suspect.
+closed and one opened from nothing done.  Listing them asks the system about this process alone; psutil, which reads
+the tables of the whole machine, is asked only to describe a suspect.  Where there are as many descriptors as before,
+and those that were there still are, no other one can have come: that is cheaper than a list, and as certain.
 """
 
 from __future__ import annotations
@@ -19,29 +20,78 @@ class _System:
 
     listdir = staticmethod(os.listdir)
     fstat = staticmethod(os.fstat)
+    stat = staticmethod(os.stat)
 
 
 _DESCRIPTORS = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
 
 
-def sockets() -> dict[int, int]:
-    """The inode and the descriptor of each open socket; empty where the system does not list descriptors."""
-    if _DESCRIPTORS is None:
-        return {}
-    return inodes(map(int, _System.listdir(_DESCRIPTORS)))
+class Descriptors:
+    """The descriptors of this process, as they were when they were last listed.
+
+    Those of the sockets that are tracked are somebody else's to count; the others are watched here.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._watched: list[tuple[int, int]] = []
+
+    def sockets(self, tracked: Collection[int], number: int) -> dict[int, int]:
+        """The inode and the descriptor of each open socket; empty where the system does not list descriptors.
+
+        Args:
+            tracked: the descriptors of the sockets that are tracked.
+            number: how many sockets are tracked.
+        """
+        if _DESCRIPTORS is None:
+            return {}
+        self._count = _System.stat(_DESCRIPTORS).st_size - number
+        found: dict[int, int] = {}
+        self._watched = []
+        for descriptor in map(int, _System.listdir(_DESCRIPTORS)):
+            status = _status(descriptor)
+            if status is None:  # closed meanwhile, such as the descriptor of the listing itself
+                continue
+            if stat.S_ISSOCK(status.st_mode):
+                found[status.st_ino] = descriptor
+            if descriptor not in tracked:
+                self._watched.append((descriptor, status.st_ino))
+        return found
+
+    def unchanged(self, number: int) -> bool:
+        """Whether no descriptor has come or gone since but those of tracked sockets, of which there are ``number`` now.
+
+        Linux says since 6.2 how many there are; elsewhere the answer is no.
+        """
+        if self._count <= 0 or _DESCRIPTORS is None:
+            return False
+        fstat = _System.fstat
+        try:
+            if _System.stat(_DESCRIPTORS).st_size - number != self._count:
+                return False
+            for descriptor, inode in self._watched:
+                if fstat(descriptor).st_ino != inode:
+                    return False
+        except OSError:
+            return False
+        return True
 
 
 def inodes(descriptors: Iterable[int]) -> dict[int, int]:
     """The inodes of those descriptors that are sockets."""
     found: dict[int, int] = {}
     for descriptor in descriptors:
-        try:
-            status = _System.fstat(descriptor)
-        except OSError:  # closed meanwhile, such as the descriptor of the listing itself
-            continue
-        if stat.S_ISSOCK(status.st_mode):
+        status = _status(descriptor)
+        if status is not None and stat.S_ISSOCK(status.st_mode):
             found[status.st_ino] = descriptor
     return found
+
+
+def _status(descriptor: int) -> os.stat_result | None:
+    try:
+        return _System.fstat(descriptor)
+    except OSError:
+        return None
 
 
 def connections() -> Mapping[int, Connection]:

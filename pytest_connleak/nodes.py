@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unittest
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -60,3 +60,22 @@ def in_reach(fixture: FixtureDef[Any], node: Node) -> Iterator[tuple[int, str]]:
 
 def _overrides(cls: type[unittest.TestCase], *names: str) -> bool:
     return any(getattr(cls, name).__func__ is not getattr(unittest.TestCase, name).__func__ for name in names)
+
+
+def all_of(items: Iterable[pytest.Item]) -> dict[Node, None]:
+    """The items and all that they stand in, each once."""
+    found: dict[Node, None] = {}
+    for item in items:
+        node: Any = item
+        while node is not None and node not in found:
+            found[node] = None
+            node = node.parent
+    return found
+
+
+def ending(item: pytest.Item, nextitem: pytest.Item | None) -> list[Node]:
+    """The nodes that end with a test, the widest first."""
+    if nextitem is not None and nextitem.parent is item.parent:
+        return [item]
+    following = set(nextitem.listchain()) if nextitem is not None else ()
+    return [node for node in chain(item) if node not in following]

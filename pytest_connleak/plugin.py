@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from _pytest.fixtures import FixtureDef  # pytest.FixtureDef since 8.1
 
-from . import instrumentation, nodes, options, origin, rules
-from .errors import ConnectionLeakError, SettingError
+from . import instrumentation, nodes, options, origin, protocol, rules
+from .errors import SettingError
 from .failure import ATTRIBUTE, HAD_PASSED, OneFailure
 from .fixture import connleak
 from .formats import github, junit, terminal
 from .judge import Judge
 from .model import PROCESS, Owner, Verdict
 from .monitor import Monitor
+from .protocol import RunElsewhere, RunHere
 from .report import Entry, safe
 from .settings import Settings
 from .tally import Tally
@@ -61,8 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
         monitor.is_known = tally.knows
         plugin = Plugin(config, monitor, settings, tally)
         config.pluginmanager.register(plugin, "connleak-run")
-        config.pluginmanager.register(plugin.failure, "connleak-failure")
-        plugin.failure.take_precedence_over_runner(config)
+        config.pluginmanager.register(plugin.here, "connleak-protocol")
+        plugin.here.take_precedence_over_runner(config)
 
 
 def _monitor_of(config: pytest.Config) -> Monitor:
@@ -83,13 +84,13 @@ class Plugin:
         self.monitor = monitor
         self.settings = settings
         self.tally = tally
-        self.failure = OneFailure(self._judge_afterwards)
+        self.failure = OneFailure()
+        self.here = RunHere(self)
         self.call: Owner | None = None
         """The call of the test that runs now, if it asked for the fixture ``connleak``."""
         self.judge = Judge(config, monitor, settings, KINDS)
         self._collected: Sequence[str] = ()
         self._last_item: pytest.Item | None = None
-        self._ending: list[nodes.Node] = []
         self._process = os.getpid()
 
     # --- before the first test ------------------------------------------------------------------------
@@ -102,9 +103,13 @@ class Plugin:
         ]
         return f"connleak: {self.settings.mode}, watching {', '.join(watched)}; checks {', '.join(KINDS)}"
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.tally.collected(node.nodeid for node in report.result or () if isinstance(node, pytest.Item))
+        if not report.passed and report.nodeid:
+            self.tally.ended(report.nodeid, passed=False)
+
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        all_nodes = dict.fromkeys(node for item in items for node in nodes.chain(item))
-        for node in all_nodes:
+        for node in nodes.all_of(items):
             if any(mark.name == "connleak" for mark in node.own_markers):
                 try:
                     options.read_markers(node, self.settings, KINDS)
@@ -115,21 +120,21 @@ class Plugin:
                     self.tally.usage_error = str(error)
                     items.clear()
                     return
-        self.judge.test_modules.update(
-            module.__name__ for node in all_nodes if (module := getattr(node, "module", None)) is not None
-        )
+            if not isinstance(node, pytest.Item) and (module := getattr(node, "module", None)) is not None:
+                self.judge.test_modules.add(module.__name__)
 
-    def pytest_itemcollected(self, item: pytest.Item) -> None:
-        self.tally.collected([item.nodeid])
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if not report.passed and report.nodeid:
-            self.tally.ended(report.nodeid, passed=False)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> None:
+        """Before the first test: now it is known who runs them."""
+        manager = self.config.pluginmanager
+        if manager.has_plugin("dsession"):
+            manager.register(Controller(self), "connleak-controller")
+        elif protocol.some_run_elsewhere(self.config, self.here):
+            manager.register(RunElsewhere(self, self.here), "connleak-elsewhere")
 
     # --- whose a resource is --------------------------------------------------------------------------
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+    def begins(self, item: pytest.Item) -> None:
         doctest = getattr(item, "dtest", None)
         if doctest is not None:
             first = (doctest.lineno or 0) + 1
@@ -137,8 +142,10 @@ class Plugin:
         if self._last_item is None:
             self.monitor.tests_begin()
         self._last_item = item
-        with self.monitor.owned_by(nodes.owner(item), item.nodeid):
-            return (yield)
+        self.monitor.enter(nodes.owner(item), item.nodeid)
+
+    def leaves(self) -> None:
+        self.monitor.enter(PROCESS, "")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: FixtureDef[Any], request: SubRequest) -> Generator[None, object, object]:
@@ -148,48 +155,27 @@ class Plugin:
         with self.monitor.set_up_by(nodes.owner(request.node)):
             return (yield)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+    def calling(self, item: pytest.Item) -> AbstractContextManager[object] | None:
         if "connleak" not in getattr(item, "fixturenames", ()):
-            return (yield)
-        with self.judge.part_of(item) as part:  # what the test makes is judged apart from what its fixtures made
-            self.call = part
-            return (yield)
+            return None
+        return self._part(item)  # what the test makes is judged apart from what its fixtures made
+
+    @contextmanager
+    def _part(self, item: pytest.Item) -> Iterator[None]:
+        with self.judge.part_of(item) as self.call:
+            yield
 
     # --- the verdict ----------------------------------------------------------------------------------
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(
-        self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> Generator[None, object, object]:
-        raised = True
-        try:
-            result = yield
-            raised = False
-            return result
-        finally:
-            following = set(nextitem.listchain()) if nextitem is not None else ()
-            self._ending = [node for node in nodes.chain(item) if node not in following]
-            if raised or not self.failure.can_wait:
-                self._judge_in_teardown(item, failed=raised or self.failure.failed)
-
-    def _judge_in_teardown(self, item: pytest.Item, *, failed: bool) -> None:
-        """Raise what cannot be put on the report of the call."""
-        error = self._judge(item, failed=failed)
-        if error is not None:
-            pytest.fail(error, pytrace=False)
-
-    def _judge_afterwards(self) -> None:
-        """The test is over, and its report waits for the verdict."""
-        assert self._last_item is not None
-        self._judge(self._last_item, failed=False)
-
-    def _judge(self, item: pytest.Item, *, failed: bool) -> str | None:
+    def ended(self, item: pytest.Item, nextitem: pytest.Item | None) -> str | None:
         """Settle what ended with this test; return the error to raise where the report cannot be amended."""
         try:
-            verdict = self.judge.settle(self._ending, item)
+            ending = nodes.ending(item, nextitem)
+            if self.monitor.has_nothing_of([nodes.owner(node) for node in ending]) and not self.judge.has_parts:
+                return None
+            verdict = self.judge.settle(ending, item)
             if verdict.findings:
-                return self._report(item, verdict, failed=failed)
+                return self._report(item, verdict, failed=self.failure.failed)
         except Exception as fault:
             self.monitor.fault("report", fault, gap="the findings of a test were lost")
         return None
@@ -215,20 +201,13 @@ class Plugin:
 
     # --- the end of the run ---------------------------------------------------------------------------
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-        report = yield
-        error = call.excinfo.value if call.excinfo is not None else None
-        if isinstance(error, ConnectionLeakError):
-            setattr(report, ATTRIBUTE, [entry.plain() for entry in error.findings])
-        return report
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def account(self, report: pytest.TestReport) -> None:
         found = getattr(report, ATTRIBUTE, None)
-        entries = [Entry.from_plain(plain) for plain in found or ()]
-        if getattr(report, "outcome", "") == "rerun":  # pytest-rerunfailures: the last attempt tells
-            entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
-        self.tally.found(entries, _worker(getattr(report, "node", None)))
+        if found:
+            entries = [Entry.from_plain(plain) for plain in found]
+            if getattr(report, "outcome", "") == "rerun":  # pytest-rerunfailures: the last attempt tells
+                entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
+            self.tally.found(entries, _worker(getattr(report, "node", None)))
         if not (self.config.option.setuponly or self.config.option.setupplan):  # then no test is called
             self.tally.ended(report.nodeid, passed=report.passed or hasattr(report, HAD_PASSED))
 
@@ -270,18 +249,6 @@ class Plugin:
         process = self.judge.settle_rest([PROCESS], None)
         return [Entry.of(finding, self._root) for finding in (*rest.findings, *process.findings)]
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        self._collected = ids
-        self.tally.collected(ids)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """A worker of pytest-xdist is done; the findings of its tests came with their reports."""
-        output = getattr(node, "workeroutput", {}).get(ATTRIBUTE)
-        if output is not None:
-            self.tally.received(output, _worker(node))
-
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
         report = self.tally.report
         if self.tally.usage_error:
@@ -318,9 +285,34 @@ class Plugin:
             ] == [os.path.realpath(config.rootpath)]
         return ended and everywhere and not (stopped or dry or chosen)
 
+    def collected_by_worker(self, ids: Sequence[str]) -> None:
+        self._collected = ids
+        self.tally.collected(ids)
+
     @property
     def _root(self) -> str:
         return str(self.config.rootpath)
+
+
+class Controller:
+    """The hooks of a process whose tests are run by the workers of pytest-xdist."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self._plugin = plugin
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._plugin.account(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._plugin.collected_by_worker(ids)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker is done; the findings of its tests came with their reports."""
+        output = getattr(node, "workeroutput", {}).get(ATTRIBUTE)
+        if output is not None:
+            self._plugin.tally.received(output, _worker(node))
 
 
 _MARKUP: dict[str, dict[str, bool]] = {

@@ -305,7 +305,8 @@ def test_an_error_of_the_plugin_cannot_hurt_the_terminal(
             raise LookupError("broken \\x1b[31m \\ud800")
 
         def pytest_collection_finish():
-            pytest.MonkeyPatch().setattr("pytest_connleak.netstat.sockets", broken)
+            import pytest_connleak.netstat
+            pytest.MonkeyPatch().setattr(pytest_connleak.netstat.Descriptors, "sockets", broken)
     """)
     pytester.makepyfile(
         "import requests, urllib3\ndef test_it():\n    requests.Session().close()\n    urllib3.PoolManager()\n"
