@@ -61,6 +61,11 @@ class OneFailure:
         call = self._call
         return call is not None and call.passed and not hasattr(call, "wasxfail") and not self._told
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether something is attached to the report of the teardown."""
+        return bool(self._findings)
+
     def amend(self, findings: list[dict[str, Any]], text: str, path: str, line: int, headline: str) -> None:
         """The test that passed has failed, at this place, with this text."""
         assert self._call is not None

@@ -34,7 +34,7 @@ def decide(report: Report, baseline: Baseline, *, strict: bool) -> None:
         else entry
         for entry in report.entries
     ]
-    report.fixed = baseline.fixed(seen, ran_in(report))
+    report.fixed = baseline.fixed(seen, ran_in(report)) if baseline.known else []
     failing = {entry.fingerprint for entry in report.failing}
     report.failures = [
         *report.gaps,

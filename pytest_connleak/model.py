@@ -22,8 +22,7 @@ RawFrame = tuple[CodeType, int, str]
 RawStack = tuple[RawFrame, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Whose a resource is: a pytest node (by its nodeid) and the scope which that node stands for."""
 
     nodeid: str

@@ -157,11 +157,14 @@ class Monitor:
         """Put everything back."""
         self._installation.stop()
 
+    def renew(self) -> None:
+        """Watch again what others have put back as it was."""
+        self._installation.renew()
+
     # --- whose it is ----------------------------------------------------------------------------------
 
     def enter(self, owner: Owner, nodeid: str) -> None:
         """What is made from now on belongs to ``owner``, while the test ``nodeid`` runs."""
-        self._installation.renew()
         self._recorder.owner, self._recorder.nodeid = owner, nodeid
 
     @contextmanager
@@ -193,16 +196,16 @@ class Monitor:
 
     # --- the verdict ----------------------------------------------------------------------------------
 
-    def has_nothing_of(self, ending: Sequence[Owner]) -> bool:
-        """Whether it is certain that a verdict on these scopes would find nothing, and needs to note nothing.
+    def has_nothing_of(self, owner: Owner) -> bool:
+        """Whether it is certain that a verdict on this scope would find nothing, and needs to note nothing.
 
-        Nothing happened since the last one, no descriptor has come or gone, and nothing in the books is theirs.
+        Nothing happened since the last one, no descriptor has come or gone, and nothing in the books is its own.
         """
         try:
             return not (
                 self._recorder.events
-                or any(map(self._ledger.knows, ending))
-                or self._strangers_of(ending)
+                or self._ledger.knows(owner)
+                or (self._strangers and self._strangers_of([owner]))
                 or not self._descriptors.unchanged(self._ledger.open_sockets)
             )
         except Exception:  # the verdict will say what it is

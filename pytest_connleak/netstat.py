@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 
 from .model import Connection
 
@@ -21,6 +22,7 @@ class _System:
     listdir = staticmethod(os.listdir)
     fstat = staticmethod(os.fstat)
     stat = staticmethod(os.stat)
+    readlink = staticmethod(os.readlink)
 
 
 _DESCRIPTORS = next((path for path in ("/proc/self/fd", "/dev/fd") if os.path.isdir(path)), None)
@@ -34,7 +36,8 @@ class Descriptors:
 
     def __init__(self) -> None:
         self._count = 0
-        self._watched: list[tuple[int, int]] = []
+        self._watched: list[tuple[str, str]] = []
+        """The links of those that are not tracked: what a link says is another, if a socket takes its place."""
 
     def sockets(self, tracked: Collection[int], number: int) -> dict[int, int]:
         """The inode and the descriptor of each open socket; empty where the system does not list descriptors.
@@ -55,7 +58,9 @@ class Descriptors:
             if stat.S_ISSOCK(status.st_mode):
                 found[status.st_ino] = descriptor
             if descriptor not in tracked:
-                self._watched.append((descriptor, status.st_ino))
+                link = f"{_DESCRIPTORS}/{descriptor}"
+                with suppress(OSError):
+                    self._watched.append((link, _System.readlink(link)))
         return found
 
     def unchanged(self, number: int) -> bool:
@@ -65,12 +70,12 @@ class Descriptors:
         """
         if self._count <= 0 or _DESCRIPTORS is None:
             return False
-        fstat = _System.fstat
+        readlink = _System.readlink
         try:
             if _System.stat(_DESCRIPTORS).st_size - number != self._count:
                 return False
-            for descriptor, inode in self._watched:
-                if fstat(descriptor).st_ino != inode:
+            for link, target in self._watched:
+                if readlink(link) != target:
                     return False
         except OSError:
             return False

@@ -75,7 +75,5 @@ def all_of(items: Iterable[pytest.Item]) -> dict[Node, None]:
 
 def ending(item: pytest.Item, nextitem: pytest.Item | None) -> list[Node]:
     """The nodes that end with a test, the widest first."""
-    if nextitem is not None and nextitem.parent is item.parent:
-        return [item]
     following = set(nextitem.listchain()) if nextitem is not None else ()
     return [node for node in chain(item) if node not in following]

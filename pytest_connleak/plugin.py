@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.doctest import DoctestItem
 from _pytest.fixtures import FixtureDef  # pytest.FixtureDef since 8.1
 
 from . import instrumentation, nodes, options, origin, protocol, rules
@@ -91,6 +92,7 @@ class Plugin:
         self.judge = Judge(config, monitor, settings, KINDS)
         self._collected: Sequence[str] = ()
         self._last_item: pytest.Item | None = None
+        self._owner = PROCESS
         self._process = os.getpid()
 
     # --- before the first test ------------------------------------------------------------------------
@@ -104,7 +106,10 @@ class Plugin:
         return f"connleak: {self.settings.mode}, watching {', '.join(watched)}; checks {', '.join(KINDS)}"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self.tally.collected(node.nodeid for node in report.result or () if isinstance(node, pytest.Item))
+        for node in report.result or ():
+            if isinstance(node, pytest.Item):
+                self.tally.collected(node.nodeid)
+                _register_doctest(node)
         if not report.passed and report.nodeid:
             self.tally.ended(report.nodeid, passed=False)
 
@@ -134,15 +139,13 @@ class Plugin:
 
     # --- whose a resource is --------------------------------------------------------------------------
 
-    def begins(self, item: pytest.Item) -> None:
-        doctest = getattr(item, "dtest", None)
-        if doctest is not None:
-            first = (doctest.lineno or 0) + 1
-            origin.register_doctest(doctest.name, str(item.path), [first + e.lineno for e in doctest.examples])
+    def begins(self, item: pytest.Item, nodeid: str) -> None:
         if self._last_item is None:
             self.monitor.tests_begin()
         self._last_item = item
-        self.monitor.enter(nodes.owner(item), item.nodeid)
+        self._owner = Owner(nodeid, "function")
+        self.monitor.renew()
+        self.monitor.enter(self._owner, nodeid)
 
     def leaves(self) -> None:
         self.monitor.enter(PROCESS, "")
@@ -170,10 +173,10 @@ class Plugin:
     def ended(self, item: pytest.Item, nextitem: pytest.Item | None) -> str | None:
         """Settle what ended with this test; return the error to raise where the report cannot be amended."""
         try:
-            ending = nodes.ending(item, nextitem)
-            if self.monitor.has_nothing_of([nodes.owner(node) for node in ending]) and not self.judge.has_parts:
+            alone = nextitem is not None and nextitem.parent is item.parent
+            if alone and self.monitor.has_nothing_of(self._owner) and not self.judge.has_parts:
                 return None
-            verdict = self.judge.settle(ending, item)
+            verdict = self.judge.settle(nodes.ending(item, nextitem), item)
             if verdict.findings:
                 return self._report(item, verdict, failed=self.failure.failed)
         except Exception as fault:
@@ -201,15 +204,21 @@ class Plugin:
 
     # --- the end of the run ---------------------------------------------------------------------------
 
+    def passed(self, nodeid: str) -> None:
+        self.tally.ended(nodeid, passed=True)
+
     def account(self, report: pytest.TestReport) -> None:
-        found = getattr(report, ATTRIBUTE, None)
+        told = vars(report)
+        found = told.get(ATTRIBUTE)
         if found:
             entries = [Entry.from_plain(plain) for plain in found]
             if getattr(report, "outcome", "") == "rerun":  # pytest-rerunfailures: the last attempt tells
                 entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
             self.tally.found(entries, _worker(getattr(report, "node", None)))
-        if not (self.config.option.setuponly or self.config.option.setupplan):  # then no test is called
-            self.tally.ended(report.nodeid, passed=report.passed or hasattr(report, HAD_PASSED))
+        # A test passes with its call, unless its setup or its teardown does not.
+        passed = report.outcome == "passed" or HAD_PASSED in told
+        if report.when == "call" or not passed:
+            self.tally.ended(report.nodeid, passed=passed)
 
     # The innermost wrapper: after the last fixtures, before the summary is printed and a worker says good-bye.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -287,7 +296,7 @@ class Plugin:
 
     def collected_by_worker(self, ids: Sequence[str]) -> None:
         self._collected = ids
-        self.tally.collected(ids)
+        self.tally.collected(*ids)
 
     @property
     def _root(self) -> str:
@@ -321,6 +330,12 @@ _MARKUP: dict[str, dict[str, bool]] = {
     "error": {"red": True, "bold": True},
     "note": {"cyan": True},
 }
+
+
+def _register_doctest(item: pytest.Item) -> None:
+    if isinstance(item, DoctestItem) and item.dtest is not None:
+        first = (item.dtest.lineno or 0) + 1
+        origin.register_doctest(item.dtest.name, str(item.path), [first + e.lineno for e in item.dtest.examples])
 
 
 def _worker(node: Any) -> str:

@@ -26,7 +26,7 @@ class Watch(Protocol):
 
     failure: OneFailure
 
-    def begins(self, item: pytest.Item) -> None:
+    def begins(self, item: pytest.Item, nodeid: str) -> None:
         """A test begins."""
 
     def calling(self, item: pytest.Item) -> AbstractContextManager[object] | None:
@@ -41,6 +41,9 @@ class Watch(Protocol):
     def account(self, report: pytest.TestReport) -> None:
         """A report was logged."""
 
+    def passed(self, nodeid: str) -> None:
+        """All reports of a test were logged, and there is nothing in them."""
+
 
 class RunHere:
     """Runs tests where pytest's own runner would, after every plugin that wants to run them itself."""
@@ -48,7 +51,8 @@ class RunHere:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._failure = watch.failure
-        self._logged: pytest.TestReport | None = None
+        self._log: Any = None
+        self._told: pytest.TestReport | None = None
         self.item: pytest.Item | None = None
         """The test that runs here now."""
 
@@ -68,17 +72,22 @@ class RunHere:
         """As ``_pytest.runner.pytest_runtest_protocol`` and ``runtestprotocol`` do it."""
         if _shows_setup(item.config):
             return None
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        self.item = item
-        self._watch.begins(item)
+        # To ask an item for its hooks or its nodeid costs more than all else here.
+        hook, nodeid, location = item.ihook, item.nodeid, item.location
+        hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
+        self.item, self._log = item, hook.pytest_runtest_logreport
+        self._watch.begins(item, nodeid)
         try:
             reports = self._run(item, nextitem)
         finally:
             self._watch.leaves()
             self.item = None
-        for report in reports:
-            self._watch.account(report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        if {report.outcome for report in reports} == {"passed"} and not self._failure.has_findings:
+            self._watch.passed(nodeid)
+        else:
+            for report in reports:
+                self._watch.account(report)
+        hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
         return True
 
     def _run(self, item: Any, nextitem: pytest.Item | None) -> list[pytest.TestReport]:
@@ -88,7 +97,7 @@ class RunHere:
         waiting: list[pytest.TestReport] = []
         try:
             reports = [self._phase(item, "setup")]
-            self._log(item, reports[0])
+            self._tell(reports[0])
             if reports[0].passed:
                 calling = self._watch.calling(item)
                 if calling is None:
@@ -100,7 +109,7 @@ class RunHere:
                 if call.passed:
                     waiting.append(call)
                 else:
-                    self._log(item, call)
+                    self._tell(call)
             if item.session.shouldfail or item.session.shouldstop:
                 nextitem = None
             teardown = self._phase(item, "teardown", nextitem=nextitem)
@@ -116,7 +125,7 @@ class RunHere:
             if has_request:
                 item._request, item.funcargs = False, None
             for report in waiting:
-                self._log(item, report)
+                self._tell(report)
 
     def _phase(self, item: pytest.Item, when: Any, **arguments: Any) -> pytest.TestReport:
         report = call_and_report(item, when, False, **arguments)
@@ -128,10 +137,10 @@ class RunHere:
         report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
         return report
 
-    def _log(self, item: pytest.Item, report: pytest.TestReport) -> None:
-        if report is not self._logged:
-            self._logged = report
-            item.ihook.pytest_runtest_logreport(report=report)
+    def _tell(self, report: pytest.TestReport) -> None:
+        if report is not self._told:
+            self._told = report
+            self._log(report=report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_exception_interact(self, node: Any, call: pytest.CallInfo[Any], report: Any) -> None:
@@ -140,7 +149,7 @@ class RunHere:
             return
         _note_findings(call, report)
         if type(report) is pytest.TestReport and report.when != "teardown":
-            self._log(self.item, report)
+            self._tell(report)
 
 
 class RunElsewhere:
@@ -154,7 +163,7 @@ class RunElsewhere:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        self._watch.begins(item)
+        self._watch.begins(item, item.nodeid)
         try:
             return (yield)
         finally:

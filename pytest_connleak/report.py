@@ -359,4 +359,6 @@ def _lines(frames: Iterable[Frame], root: str) -> tuple[Line, ...]:
 
 def safe(text: str) -> str:
     """One line of text, with control characters, direction marks and lone surrogates escaped."""
+    if text.isprintable():
+        return text
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)

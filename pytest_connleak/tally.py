@@ -51,7 +51,7 @@ class Tally:
         tests = self.report.tests
         (tests.passed if passed else tests.others).add(safe(nodeid))
 
-    def collected(self, nodeids: Iterable[str]) -> None:
+    def collected(self, *nodeids: str) -> None:
         """Tests were found; they may yet be left out."""
         self.report.tests.collected.update(map(safe, nodeids))
 
@@ -102,11 +102,10 @@ class Tally:
         if settings.mode == "fail":
             report.gaps += self._gaps
         report.unchecked = [kind.name for kind in report.kinds if settings.level(kind.name) == "off"]
-        seen, ran = gate.seen_in(report), gate.ran_in(report)
         if settings.update_baseline:
-            self._write_baseline(self._baseline.updated(seen, ran))
+            self._write_baseline(self._baseline.updated(gate.seen_in(report), gate.ran_in(report)))
         elif settings.prune_baseline:
-            self._write_baseline(self._baseline.pruned(seen, ran))
+            self._write_baseline(self._baseline.pruned(gate.seen_in(report), gate.ran_in(report)))
         gate.decide(report, self._baseline, strict=settings.strict_baseline)
         for file in settings.reports:
             try:

@@ -87,7 +87,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def watched(library: str) -> Instrumentation:
-    return Instrumentation(library)
+    return Instrumentation(library, contested=True)
 
 
 class Told(list[Any]):

@@ -119,12 +119,14 @@ class Instrumentation:
         distribution: what it is called where it is installed from; empty for the standard library.
         copies: packages with the same modules and classes: forks, and copies that others bring along
             (``pip._vendor.requests``).  They are watched likewise, as far as they have the same methods.
+        contested: whether others replace its methods, and put them back as they were before this plugin came.
         advice: what to write instead, by the name of the package or module that opened something.
     """
 
     name: str
     distribution: str = ""
     copies: tuple[str, ...] = ()
+    contested: bool = False
     advice: Mapping[str, Advice] = field(default_factory=dict)
     observers: list[Observer] = field(default_factory=list)
 
@@ -211,6 +213,8 @@ class Installation:
         self._probe = probe
         self._lock = threading.RLock()
         self._patches: list[_Patch] = []
+        self._contested: list[_Patch] = []
+        self._contested_libraries = {i.name for i in instrumentations if i.contested}
         self.disabled: list[Observer] = []
         self._namesakes: set[str] = set()
         self._by_module: dict[str, list[Observer]] = {}
@@ -239,7 +243,7 @@ class Installation:
 
     def renew(self) -> None:
         """Patch again what somebody put back as it was before: pytest-socket does so after each test."""
-        for patch in self._patches:
+        for patch in self._contested:
             if patch.owner.__dict__.get(patch.name) is not patch.wrapper:
                 patch.renew()
 
@@ -251,6 +255,7 @@ class Installation:
             for patch in reversed(self._patches):
                 patch.undo()
             self._patches.clear()
+            self._contested.clear()
         if self in self._active:
             self._active.remove(self)
 
@@ -280,7 +285,10 @@ class Installation:
         own = vars(owner).get(name)
         wrapper = self._wrap(original, observer)
         setattr(owner, name, wrapper)
-        self._patches.append(_Patch(owner, name, wrapper, original, own))
+        patch = _Patch(owner, name, wrapper, original, own)
+        self._patches.append(patch)
+        if observer.library in self._contested_libraries:
+            self._contested.append(patch)
 
     def _wrap(self, original: Callable[..., Any], observer: Observer) -> Callable[..., Any]:
         asynchronous = inspect.iscoroutinefunction(original)

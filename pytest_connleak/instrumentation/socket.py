@@ -18,6 +18,7 @@ from .interface import Call, Instrumentation, Outcome, Probe
 instrumentation = Instrumentation(
     "socket",
     copies=("gevent._socket3",),
+    contested=True,  # pytest-socket forbids connections, and allows them again after each test
     advice={
         "socket": Advice(socket="with socket.create_connection(address, timeout=10) as sock:\n    ..."),
         "ftplib": Advice(socket="with ftplib.FTP(host, timeout=10) as ftp:\n    ..."),
