@@ -202,11 +202,11 @@ class Monitor:
         Nothing happened since the last one, no descriptor has come or gone, and nothing in the books is its own.
         """
         try:
-            return not (
-                self._recorder.events
-                or self._ledger.knows(owner)
-                or (self._strangers and self._strangers_of([owner]))
-                or not self._descriptors.unchanged(self._ledger.open_sockets)
+            return (
+                self._recorder.is_idle
+                and not self._ledger.knows(owner)
+                and not (self._strangers and self._strangers_of([owner]))
+                and self._descriptors.unchanged(self._ledger.open_sockets)
             )
         except Exception:  # the verdict will say what it is
             return False

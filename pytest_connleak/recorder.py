@@ -365,6 +365,11 @@ class Recorder:
             events.append(event)
         return events
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing happened since the last verdict."""
+        return not (self.events or self._dying)
+
     def bury(self) -> None:
         """What has died has been finalized, too."""
         self._dying.clear()

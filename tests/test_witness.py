@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from pytest_connleak import netstat
 from pytest_connleak.model import Owner
 from pytest_connleak.monitor import Monitor
 from servers import Server
@@ -565,3 +567,50 @@ def test_used_again_by_a_test_after_one_that_left_nothing(monitor: Monitor, serv
     with monitor.owned_by(second, second.nodeid):
         session.get(server.url, timeout=5)
     assert kinds(list(monitor.settle([second]).findings)) == ["unclosed-session"]
+
+
+# --- a test in which nothing happened -----------------------------------------------------------------------
+
+NEXT = Owner("test_next", "function")
+counts = pytest.mark.skipif(
+    not (os.path.isdir("/proc/self/fd") and os.stat("/proc/self/fd").st_size),
+    reason="Linux says since 6.2 how many descriptors there are",
+)
+
+
+@counts
+def test_nothing_happened(monitor: Monitor) -> None:
+    monitor.settle([NEXT])
+    assert monitor.has_nothing_of(NEXT)
+    with monitor.owned_by(NEXT, NEXT.nodeid), socket.socket():
+        assert not monitor.has_nothing_of(NEXT)
+    assert not monitor.has_nothing_of(NEXT), "a verdict has to note that it was closed"
+    monitor.settle([NEXT])
+    assert monitor.has_nothing_of(NEXT)
+
+
+@counts
+def test_a_descriptor_takes_the_place_of_another(monitor: Monitor) -> None:
+    """There are as many as before: only who looks at each sees that C code has opened one."""
+    file, (one, other) = os.open(os.devnull, os.O_RDONLY), socket.socketpair()
+    with one, other, monitor.owned_by(NEXT, NEXT.nodeid):
+        monitor.settle([])
+        assert monitor.has_nothing_of(NEXT)
+        os.close(file)
+        taken = os.dup2(one.fileno(), file)
+        try:
+            assert not monitor.has_nothing_of(NEXT)
+        finally:
+            os.close(taken)
+
+
+@counts
+def test_many_sockets_of_a_wider_scope_are_not_looked_at(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [socket.socket() for _ in range(50)]
+    monitor.settle([])
+    asked: list[str] = []
+    monkeypatch.setattr(netstat._System, "readlink", lambda link: asked.append(link) or os.readlink(link))
+    assert monitor.has_nothing_of(NEXT)
+    assert len(asked) < 50
+    for sock in held:
+        sock.close()
