@@ -311,7 +311,10 @@ def test_pytest_called_again_and_again(pytester: pytest.Pytester, run: RunTests)
 
 
 def test_two_runs_at_once(pytester: pytest.Pytester, run: RunTests) -> None:
-    """Patches are of the process: whose leak is whose cannot be told then, but nothing fails."""
+    """Patches are of the process: whose leak is whose cannot be told then, but nothing fails.
+
+    With -s, since two pytests that capture at once now and then write to each other's closed files, without this plugin too.
+    """
     pytester.makepyfile(test_it=LEAKS)
     script = pytester.makepyfile(
         script="""
@@ -324,7 +327,7 @@ def test_two_runs_at_once(pytester: pytest.Pytester, run: RunTests) -> None:
 
 
         def main():
-            status.append(int(pytest.main(["-q", "-pno:cacheprovider", "-pconnleak", "test_it.py"])))
+            status.append(int(pytest.main(["-q", "-s", "-pno:cacheprovider", "-pconnleak", "test_it.py"])))
 
 
         status = []
