@@ -313,17 +313,16 @@ def test_pytest_called_again_and_again(pytester: pytest.Pytester, run: RunTests)
 def test_two_runs_at_once(pytester: pytest.Pytester, run: RunTests) -> None:
     """Patches are of the process: whose leak is whose cannot be told then, but nothing fails.
 
-    With -s, since two pytests that capture at once now and then write to each other's closed files, without this plugin too.
+    With -s, since two pytests that capture at once write to each other's closed files now and then, also without this
+    plugin.
     """
     pytester.makepyfile(test_it=LEAKS)
     script = pytester.makepyfile(
         script="""
-        import sys
         import threading
 
         import pytest
         import requests
-
 
 
         def main():
