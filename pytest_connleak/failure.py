@@ -44,7 +44,8 @@ class OneFailure:
             self._findings, self._section, self._properties = [], "", []
         elif report.when == "call":
             self._call = report
-        self.failed = self.failed or report.failed
+        if report.outcome == "failed":
+            self.failed = True
 
     def logged(self, report: pytest.TestReport) -> None:
         """Everybody was told of this report."""
@@ -53,7 +54,8 @@ class OneFailure:
     def show_in(self, teardown: pytest.TestReport) -> None:
         """What is attached, now or later, is shown with this report."""
         self._teardown = teardown
-        self._show()
+        if self._findings or self._properties:
+            self._show()
 
     @property
     def can_amend(self) -> bool:

@@ -10,10 +10,15 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from itertools import repeat
 
 from .model import Connection
+
+if sys.platform == "linux":
+    from fcntl import F_GETPIPE_SZ, fcntl
 
 
 class _System:
@@ -21,6 +26,9 @@ class _System:
 
     listdir = staticmethod(os.listdir)
     fstat = staticmethod(os.fstat)
+    lseek = staticmethod(os.lseek)
+    if sys.platform == "linux":
+        fcntl = staticmethod(fcntl)
     stat = staticmethod(os.stat)
     readlink = staticmethod(os.readlink)
 
@@ -36,8 +44,13 @@ class Descriptors:
 
     def __init__(self) -> None:
         self._count = 0
-        self._watched: list[tuple[str, str]] = []
-        """The links of those that are not tracked: what a link says is another, if a socket takes its place."""
+        # Those that are not tracked, by the cheapest question that tells whether a socket has taken their place.
+        self._files: list[int] = []
+        """They have a position, which no socket has."""
+        self._pipes: list[int] = []
+        """They have a capacity, which no socket has."""
+        self._links: list[tuple[str, str]] = []
+        """The links of all others, and what they say."""
 
     def sockets(self, tracked: Collection[int], number: int) -> dict[int, int]:
         """The inode and the descriptor of each open socket; empty where the system does not list descriptors.
@@ -50,7 +63,7 @@ class Descriptors:
             return {}
         self._count = _System.stat(_DESCRIPTORS).st_size - number
         found: dict[int, int] = {}
-        self._watched = []
+        self._files, self._pipes, self._links = [], [], []
         for descriptor in map(int, _System.listdir(_DESCRIPTORS)):
             status = _status(descriptor)
             if status is None:  # closed meanwhile, such as the descriptor of the listing itself
@@ -58,24 +71,39 @@ class Descriptors:
             if stat.S_ISSOCK(status.st_mode):
                 found[status.st_ino] = descriptor
             if descriptor not in tracked:
-                link = f"{_DESCRIPTORS}/{descriptor}"
-                with suppress(OSError):
-                    self._watched.append((link, _System.readlink(link)))
+                self._watch(descriptor)
         return found
+
+    def _watch(self, descriptor: int) -> None:
+        with suppress(OSError):
+            _System.lseek(descriptor, 0, os.SEEK_CUR)
+            self._files.append(descriptor)
+            return
+        if sys.platform == "linux":
+            with suppress(OSError):
+                _System.fcntl(descriptor, F_GETPIPE_SZ)
+                self._pipes.append(descriptor)
+                return
+        link = f"{_DESCRIPTORS}/{descriptor}"
+        with suppress(OSError):
+            self._links.append((link, _System.readlink(link)))
 
     def unchanged(self, number: int) -> bool:
         """Whether no descriptor has come or gone since but those of tracked sockets, of which there are ``number`` now.
 
         Linux says since 6.2 how many there are; elsewhere the answer is no.
         """
-        if self._count <= 0 or _DESCRIPTORS is None:
+        if sys.platform != "linux" or self._count <= 0 or _DESCRIPTORS is None:
             return False
-        readlink = _System.readlink
         try:
             if _System.stat(_DESCRIPTORS).st_size - number != self._count:
                 return False
-            for link, target in self._watched:
-                if readlink(link) != target:
+            for _ in map(_System.lseek, self._files, repeat(0), repeat(os.SEEK_CUR)):
+                pass  # or it would have raised
+            for _ in map(_System.fcntl, self._pipes, repeat(F_GETPIPE_SZ)):
+                pass
+            for link, target in self._links:
+                if _System.readlink(link) != target:
                     return False
         except OSError:
             return False

@@ -107,9 +107,10 @@ class Plugin:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         for node in report.result or ():
-            if isinstance(node, pytest.Item):
-                self.tally.collected(node.nodeid)
+            if isinstance(node, DoctestItem):
                 _register_doctest(node)
+            if self.tally.lists_tests and isinstance(node, pytest.Item):
+                self.tally.collected(node.nodeid)
         if not report.passed and report.nodeid:
             self.tally.ended(report.nodeid, passed=False)
 
@@ -143,7 +144,7 @@ class Plugin:
         if self._last_item is None:
             self.monitor.tests_begin()
         self._last_item = item
-        self._owner = Owner(nodeid, "function")
+        self._owner = tuple.__new__(Owner, (nodeid, "function"))  # what Owner() says in Python, at a third of its cost
         self.monitor.renew()
         self.monitor.enter(self._owner, nodeid)
 
@@ -205,7 +206,8 @@ class Plugin:
     # --- the end of the run ---------------------------------------------------------------------------
 
     def passed(self, nodeid: str) -> None:
-        self.tally.ended(nodeid, passed=True)
+        if self.tally.lists_tests:
+            self.tally.ended(nodeid, passed=True)
 
     def account(self, report: pytest.TestReport) -> None:
         told = vars(report)
@@ -332,8 +334,8 @@ _MARKUP: dict[str, dict[str, bool]] = {
 }
 
 
-def _register_doctest(item: pytest.Item) -> None:
-    if isinstance(item, DoctestItem) and item.dtest is not None:
+def _register_doctest(item: DoctestItem) -> None:
+    if item.dtest is not None:
         first = (item.dtest.lineno or 0) + 1
         origin.register_doctest(item.dtest.name, str(item.path), [first + e.lineno for e in item.dtest.examples])
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import pytest
-from _pytest.runner import call_and_report
+from _pytest.runner import check_interactive_exception
 
 from .errors import ConnectionLeakError
 from .failure import ATTRIBUTE, OneFailure
@@ -51,13 +52,14 @@ class RunHere:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._failure = watch.failure
-        self._log: Any = None
+        self._hook: Any = None
+        self._reraise: tuple[type[BaseException], ...] = ()
         self._told: pytest.TestReport | None = None
         self.item: pytest.Item | None = None
         """The test that runs here now."""
 
     def take_precedence_over_runner(self, config: pytest.Config) -> None:
-        """Be asked just before pytest's runner is.
+        """Be asked just before pytest's runner is, and let pass what it lets pass.
 
         Plugins are asked in the reverse order of their registration, and this one may be registered before
         or after pytest-rerunfailures; there is no public way to say "last but one".
@@ -67,22 +69,27 @@ class RunHere:
         runner = next(impl for impl in impls if impl.plugin is config.pluginmanager.get_plugin("runner"))
         impls.remove(mine)
         impls.insert(impls.index(runner) + 1, mine)
+        interrupts = () if config.getoption("usepdb", False) else (KeyboardInterrupt,)
+        self._reraise = (pytest.exit.Exception, *interrupts)
 
     def pytest_runtest_protocol(self, item: Any, nextitem: pytest.Item | None) -> bool | None:
         """As ``_pytest.runner.pytest_runtest_protocol`` and ``runtestprotocol`` do it."""
         if _shows_setup(item.config):
             return None
-        # To ask an item for its hooks or its nodeid costs more than all else here.
+        # To ask an item for its hooks costs a tenth of what a test does; pytest asks four times.
         hook, nodeid, location = item.ihook, item.nodeid, item.location
         hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
-        self.item, self._log = item, hook.pytest_runtest_logreport
+        self.item, self._hook = item, hook
         self._watch.begins(item, nodeid)
         try:
             reports = self._run(item, nextitem)
         finally:
             self._watch.leaves()
             self.item = None
-        if {report.outcome for report in reports} == {"passed"} and not self._failure.has_findings:
+        uneventful = not self._failure.has_findings
+        for report in reports:
+            uneventful = uneventful and report.outcome == "passed"
+        if uneventful:
             self._watch.passed(nodeid)
         else:
             for report in reports:
@@ -128,8 +135,14 @@ class RunHere:
                 self._tell(report)
 
     def _phase(self, item: pytest.Item, when: Any, **arguments: Any) -> pytest.TestReport:
-        report = call_and_report(item, when, False, **arguments)
+        """As ``_pytest.runner.call_and_report`` does it, but for the log."""
+        hook = self._hook
+        phase = partial(getattr(hook, f"pytest_runtest_{when}"), item=item, **arguments)  # no frame in a traceback
+        call = pytest.CallInfo.from_call(phase, when, self._reraise)
+        report: pytest.TestReport = hook.pytest_runtest_makereport(item=item, call=call)
         self._failure.made(report)
+        if check_interactive_exception(call, report):
+            hook.pytest_exception_interact(node=item, call=call, report=report)
         return report
 
     def _raised_in_teardown(self, item: pytest.Item, error: str) -> pytest.TestReport:
@@ -140,7 +153,7 @@ class RunHere:
     def _tell(self, report: pytest.TestReport) -> None:
         if report is not self._told:
             self._told = report
-            self._log(report=report)
+            self._hook.pytest_runtest_logreport(report=report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_exception_interact(self, node: Any, call: pytest.CallInfo[Any], report: Any) -> None:

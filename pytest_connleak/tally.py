@@ -21,6 +21,7 @@ class Tally:
 
     Attributes:
         report: the run; it is complete once ``close`` was called.
+        lists_tests: whether anybody will ask which tests there were.
         usage_error: what a worker has to say of the command line or the markers.
     """
 
@@ -28,6 +29,7 @@ class Tally:
         self.report = Report(root=root, kinds=kinds)
         self.usage_error = ""
         self._settings = settings
+        self.lists_tests = bool(settings.baseline or settings.reports or settings.ignores)
         self._baseline = _load(settings, root, [kind.name for kind in kinds])
         self._shards: dict[str, list[Entry]] = {}
         self._used_ignores: set[str] = set()
@@ -48,12 +50,14 @@ class Tally:
 
     def ended(self, nodeid: str, *, passed: bool) -> None:
         """A phase of a test is over."""
-        tests = self.report.tests
-        (tests.passed if passed else tests.others).add(safe(nodeid))
+        if self.lists_tests:
+            tests = self.report.tests
+            (tests.passed if passed else tests.others).add(safe(nodeid))
 
     def collected(self, *nodeids: str) -> None:
         """Tests were found; they may yet be left out."""
-        self.report.tests.collected.update(map(safe, nodeids))
+        if self.lists_tests:
+            self.report.tests.collected.update(map(safe, nodeids))
 
     def watched(self, faults: Mapping[str, str], gaps: Iterable[str], used_ignores: Iterable[str]) -> None:
         """The monitor of this process is done."""

@@ -213,7 +213,7 @@ class Installation:
         self._probe = probe
         self._lock = threading.RLock()
         self._patches: list[_Patch] = []
-        self._contested: list[_Patch] = []
+        self._contested: list[tuple[Mapping[str, object], _Patch]] = []
         self._contested_libraries = {i.name for i in instrumentations if i.contested}
         self.disabled: list[Observer] = []
         self._namesakes: set[str] = set()
@@ -243,8 +243,8 @@ class Installation:
 
     def renew(self) -> None:
         """Patch again what somebody put back as it was before: pytest-socket does so after each test."""
-        for patch in self._contested:
-            if patch.owner.__dict__.get(patch.name) is not patch.wrapper:
+        for members, patch in self._contested:
+            if members.get(patch.name) is not patch.wrapper:
                 patch.renew()
 
     def stop(self) -> None:
@@ -288,7 +288,7 @@ class Installation:
         patch = _Patch(owner, name, wrapper, original, own)
         self._patches.append(patch)
         if observer.library in self._contested_libraries:
-            self._contested.append(patch)
+            self._contested.append((vars(owner), patch))
 
     def _wrap(self, original: Callable[..., Any], observer: Observer) -> Callable[..., Any]:
         asynchronous = inspect.iscoroutinefunction(original)
