@@ -131,7 +131,7 @@ class Ledger:
                 self.move(event.id, event.owner)
             self._use(life, event)
             for above in self._pools_above(life):
-                if event.first or above.parents:  # else it has said for itself that it sends
+                if event.requests or above.parents:  # else it has said for itself that it sends
                     self._use(above, event)
         elif isinstance(event, Closed):
             # A session whose adapter closes nothing is not closed.
@@ -151,7 +151,7 @@ class Ledger:
             self.open_sockets += (life.state is State.OPEN) - (before is State.OPEN)
 
     def _use(self, life: _Life, event: Sent) -> None:
-        life.requests += event.first
+        life.requests += event.requests
         life.in_use = True
         if life.state is State.CLOSED and life.judged:  # its scope is over: who opens it again answers for it
             self.move(life.opened.id, event.owner)

@@ -84,6 +84,14 @@ class Limits(NamedTuple):
     connect: bool
     read: bool
 
+    @staticmethod
+    def of(connect: bool, read: bool) -> Limits:
+        """One of the four, which are made only once."""
+        return _LIMITS[connect, read]
+
+
+_LIMITS = {(connect, read): Limits(connect, read) for connect in (False, True) for read in (False, True)}
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -128,15 +136,17 @@ class Disowned(NamedTuple):
     id: int
 
 
-class Sent(NamedTuple):
-    """A request went through a session or a pool: it is (again) open.
+@dataclass(slots=True)
+class Sent:
+    """Requests went through a session or a pool: it is (again) open.
 
-    ``first`` is false for what follows within the same call of the user: redirects, and the layers below.
+    As long as nothing else happens, what is sent next is counted here: not frozen for that.
+    ``requests`` leaves out what follows within the same call of the user: redirects, and the layers below.
     """
 
     id: int
     owner: Owner
-    first: bool
+    requests: int
 
 
 class Connected(NamedTuple):

@@ -55,7 +55,7 @@ _NO_TRAITS: frozenset[str] = frozenset()
 class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic at run time on 3.10 with slots
     """A weak reference that knows the number of its object."""
 
-    __slots__ = ("children", "closed_at", "id", "key", "kind", "parent", "start")
+    __slots__ = ("adopted_at", "children", "closed_at", "id", "key", "kind", "parent", "run", "sent", "start")
 
     start: _Start | None
     """The thread in which it was made."""
@@ -65,6 +65,11 @@ class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic
     kind: ResourceKind
     children: tuple[int, ...]
     parent: int
+    adopted_at: int
+    """How many objects had been opened when it was last said what it answers for."""
+    sent: Sent | None
+    """What it sent last, and in which run."""
+    run: int
 
 
 class Held(NamedTuple):
@@ -77,69 +82,62 @@ class Held(NamedTuple):
 class InFlight:
     """A request under way: one call of the user, with its redirects and retries.
 
-    ``layer`` is the lowest layer reached so far; the limits that count are those seen there.  ``pool`` is the
-    number of the pool at work: it answers for the sockets that are opened meanwhile.
+    Attributes:
+        client: the number of what the user called; None where that is not known, or wraps what is.
+        began: when, on the recorder's clock of calls and closes.
+        layer: the lowest layer reached so far.
+        limits: those seen there, which are the ones that count.
+        pool: the number of the pool at work: it answers for the sockets that are opened meanwhile.
+        responses: those of this call, and how to get at the connection that one still holds.
+        counted: whether the client has counted it; redirects are not counted.
+        over: tasks and callbacks that were made during a request keep its context, and may outlive it.
     """
 
-    __slots__ = (
-        "began",
-        "client",
-        "counted",
-        "delegated",
-        "layer",
-        "library",
-        "limits",
-        "method",
-        "name",
-        "outer",
-        "over",
-        "pool",
-        "response_name",
-        "responses",
-        "traits",
-        "url",
-    )
+    # Most calls leave these as they are; a request is made for every call of the user.
+    counted = False
+    delegated = False
+    over = False
+    pool: int | None = None
 
     def __init__(
         self,
         client: int | None,
         began: int,
-        name: str,
+        cls: type,
         library: str,
         response_name: str,
-        method: str,
-        url: str,
+        method: object,
+        url: object,
         traits: frozenset[str],
         outer: InFlight | None,
+        layer: int,
+        limits: Limits,
     ) -> None:
-        self.name = name
+        self.client = client
+        self.began = began
+        self.cls: type | None = cls
         self.library = library
         self.response_name = response_name
         self.method = method
         self.url = url
         self.traits = traits
         self.outer = outer
-        self.client = client
-        """The number of what the user called; None where that is not known, or wraps what is."""
-        self.began = began
-        """When, on the recorder's clock of calls and closes."""
-        self.counted = False
-        """Whether the client has counted it; redirects are not counted."""
-        self.layer = -1
-        self.limits = UNKNOWN
-        self.pool: int | None = None
+        self.layer = layer
+        self.limits = limits
         self.responses: list[tuple[object, Callable[[object], Held | None]]] = []
-        """The responses of this call, and how to get at the connection that one still holds."""
-        self.delegated = False
-        self.over = False
-        """Tasks and callbacks that were made during a request keep its context, and may outlive it."""
 
     def reached(self, layer: int, limits: Limits) -> None:
         """Note the limits in effect at a layer."""
-        if layer > self.layer:
+        if layer > self.layer or self.limits is UNKNOWN:
             self.layer, self.limits = layer, limits
-        elif layer == self.layer:
-            self.limits = Limits(self.limits.connect and limits.connect, self.limits.read and limits.read)
+        elif layer == self.layer and limits is not self.limits:
+            self.limits = Limits.of(self.limits.connect and limits.connect, self.limits.read and limits.read)
+
+    def forget(self) -> None:
+        """It is over, and keeps nothing alive."""
+        self.over = True
+        self.responses.clear()
+        self.method = self.url = self.cls = self.outer = None
 
 
 _in_flight: ContextVar[InFlight | None] = ContextVar("connleak_in_flight", default=None)
@@ -187,10 +185,14 @@ class Recorder:
         self.on_full: Callable[[], None] = lambda: None
         self._numbers = itertools.count(1)
         self._moments = itertools.count(1)
-        self._live: dict[int, _Ref] = {}
-        # The garbage collector clears weak references before it runs finalizers, and a finalizer may yet
-        # close the object: until the verdict the numbers of the dead are kept by their address.
-        self._dying: dict[int, int] = {}
+        # By their addresses.  The garbage collector clears weak references before it runs finalizers, and a finalizer
+        # may yet close the object: until the verdict the dead are kept.
+        self._known: dict[int, _Ref] = {}
+        self._dead: list[_Ref] = []
+        self._opened = 0
+        # Requests after which nothing else happened are a run; another event makes the queue longer than it was.
+        self._run = 0
+        self._length = 0
         self._borrowed: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
         self._submitters: weakref.WeakKeyDictionary[object, RawStack] = weakref.WeakKeyDictionary()
         self._starts: weakref.WeakKeyDictionary[object, _Start] = weakref.WeakKeyDictionary()
@@ -205,9 +207,9 @@ class Recorder:
 
         None stands for an object of a class without weak references: it cannot be followed.
         """
-        number = self.find(obj)
-        if number is not None:
-            return number
+        known = self._known.get(id(obj))
+        if known is not None and known() is obj:
+            return known.id
         try:
             # A function in C: the handler of a signal may raise in one in Python, and the collector would swallow it.
             ref = _Ref(obj, self.events.append)
@@ -216,10 +218,10 @@ class Recorder:
         stack = self._stack(type(obj))
         number = next(self._numbers)
         key = id(obj)
-        ref.id, ref.key, ref.kind, ref.children, ref.parent, ref.closed_at = number, key, kind, (), 0, 0
-        ref.start = _thread.started
-        self._dying.pop(key, None)
-        self._live[key] = ref
+        ref.id, ref.key, ref.kind, ref.start = number, key, kind, _thread.started
+        ref.children, ref.parent, ref.closed_at, ref.adopted_at, ref.sent, ref.run = (), 0, 0, 0, None, 0
+        self._known[key] = ref
+        self._opened += 1
         self._append(
             Opened(number, kind, name or self.name_of(type(obj)), library, stack, self.owner, self.nodeid, traits)
         )
@@ -227,20 +229,25 @@ class Recorder:
 
     def born(self, obj: object) -> None:
         """An object came to be that is not followed (yet): it is not what had its address before."""
-        self._dying.pop(id(obj), None)
-        ref = self._live.get(id(obj))
+        ref = self._known.get(id(obj))
         if ref is not None and ref() is None:
-            del self._live[ref.key]
+            del self._known[ref.key]
 
     def adopted(self, parent: object, children: Iterable[object]) -> None:
         """``parent`` answers for exactly these children (those of them that are known)."""
         ref = self._ref(parent)
         if ref is None:
             return
+        ref.adopted_at = self._opened
         numbers = tuple(n for n in map(self.find, children) if n is not None)
         if numbers != ref.children:
             ref.children = numbers
             self._append(Adopted(ref.id, numbers))
+
+    def may_adopt(self, parent: object) -> bool:
+        """Whether something was opened since it was last said what ``parent`` answers for."""
+        ref = self._ref(parent)
+        return ref is not None and ref.adopted_at != self._opened
 
     def adopted_one(self, parent: object, child: object) -> None:
         """``parent`` answers for ``child``; to say it again costs next to nothing."""
@@ -269,13 +276,24 @@ class Recorder:
         What was closed after the user's call had begun, by a finalizer of the collector, say, is not opened again by
         the rest of that call: where in a call the collector strikes is chance.
         """
-        ref, request = self._ref(obj), self.in_flight
-        if ref is None or (request is not None and ref.closed_at > request.began):
+        ref = self._known.get(id(obj))
+        if ref is None or ref() is not obj:
             return
-        first = request is None or counts
-        if request is not None and request.client in (ref.id, None) and not request.counted:
-            first = request.counted = True
-        self._append(Sent(ref.id, self.owner, first))
+        request = self.in_flight
+        first = counts or request is None
+        if request is not None:
+            if ref.closed_at > request.began:
+                return
+            if not request.counted and (request.client == ref.id or request.client is None):
+                first = request.counted = True
+        if len(self.events) != self._length:
+            self._run += 1
+        sent = ref.sent
+        if sent is None or ref.run != self._run or sent.owner is not self.owner:
+            ref.run, ref.sent = self._run, (sent := Sent(ref.id, self.owner, 0))
+            self._append(sent)
+        self._length = len(self.events)
+        sent.requests += first
 
     def connected(self, number: int, connection: Connection, *, active: bool) -> None:
         """A socket has these addresses."""
@@ -286,6 +304,10 @@ class Recorder:
         number = self.find(obj)
         if number is not None and not _thread.finalizing:
             self.events.append(Released(number))
+
+    def lends(self, _: object) -> bool:
+        """Whether there is a connection of which it is to be told when it is returned."""
+        return bool(self._borrowed)
 
     def returned(self, connection: object) -> None:
         """A connection is back in its pool, and so the response that had it is released."""
@@ -325,10 +347,12 @@ class Recorder:
             _thread.finalizing -= 1
 
     def _number_of_the_dying(self, obj: object) -> int | None:
-        ref = self._live.get(id(obj))
-        if ref is not None and ((referent := ref()) is obj or referent is None):
-            return ref.id
-        return self._dying.get(id(obj))
+        ref = self._known.get(id(obj))
+        return ref.id if ref is not None and ((referent := ref()) is obj or referent is None) else None
+
+    def knows(self, obj: object) -> bool:
+        """Whether an object, dead or alive, is followed; it may be wrong to say so."""
+        return id(obj) in self._known
 
     def find(self, obj: object) -> int | None:
         """The number of a live object."""
@@ -336,31 +360,30 @@ class Recorder:
         return ref.id if ref is not None else None
 
     def _ref(self, obj: object) -> _Ref | None:
-        ref = self._live.get(id(obj))  # of what had this address before, until that is handed over
+        ref = self._known.get(id(obj))  # of what had this address before, until that is handed over
         return ref if ref is not None and ref() is obj else None
 
     def objects(self, numbers: Iterable[int]) -> dict[int, object]:
         """The live objects of these numbers; the caller must let go of them soon."""
         wanted = set(numbers)
-        found = ((ref.id, ref()) for ref in list(self._live.values()) if ref.id in wanted)
+        found = ((ref.id, ref()) for ref in list(self._known.values()) if ref.id in wanted)
         return {number: obj for number, obj in found if obj is not None}
 
     def descriptors(self) -> list[int]:
         """The file descriptors of the live sockets that are known."""
-        refs = [ref for ref in list(self._live.values()) if ref.kind == "socket"]
+        refs = [ref for ref in list(self._known.values()) if ref.kind == "socket"]
         return [n for ref in refs if (obj := ref()) is not None and (n := obj.fileno()) >= 0]
 
     def hand_over(self) -> list[Event]:
         """The events so far, which are then forgotten here."""
-        if len(self._dying) > MAX_WAITING:
-            self._dying.clear()
+        if len(self._dead) > MAX_WAITING:
+            self.bury()
         events: list[Event] = []
+        self._length = -1
         while self.events:
             event = self.events.popleft()
             if isinstance(event, _Ref):
-                if self._live.get(event.key) is event:
-                    del self._live[event.key]
-                    self._dying[event.key] = event.id
+                self._dead.append(event)
                 event = Collected(event.id)
             events.append(event)
         return events
@@ -368,11 +391,14 @@ class Recorder:
     @property
     def is_idle(self) -> bool:
         """Whether nothing happened since the last verdict."""
-        return not (self.events or self._dying)
+        return not (self.events or self._dead)
 
     def bury(self) -> None:
         """What has died has been finalized, too."""
-        self._dying.clear()
+        while self._dead:
+            ref = self._dead.pop()
+            if self._known.get(ref.key) is ref:
+                del self._known[ref.key]
 
     def name_of(self, cls: type) -> str:
         """``requests.Session``: the shortest public name of a class."""
@@ -410,7 +436,7 @@ class Recorder:
 
     def owners_of_threads(self, numbers: Collection[int]) -> dict[int, Owner]:
         """For whom the threads run that made these objects, as far as they still do run."""
-        made = ((ref.id, ref.start) for ref in list(self._live.values()) if ref.start is not None)
+        made = ((ref.id, ref.start) for ref in list(self._known.values()) if ref.start is not None)
         return {
             number: start.owner
             for number, start in made
@@ -463,7 +489,7 @@ class Recorder:
         limits: Limits,
         *,
         layer: int = CLIENT,
-        response_name: str = "",
+        response_name: str = "Response",
         traits: frozenset[str] = _NO_TRAITS,
     ) -> InFlight | None:
         """The user's call of a client begins; None if it is part of a call that is already under way.
@@ -471,16 +497,18 @@ class Recorder:
         A call within a call is a request of its own only where the user's code made it: a hook that
         fetches a token is one, a redirect is none.
         """
-        outer = self.in_flight
+        outer, number = self.in_flight, self.find(client)
         if outer is not None:
-            if not origin.user_frame_below_plugin():
+            # A client that knows nothing of the limits yet has only passed its own call on.
+            own = number is not None and outer.client == number and outer.limits is UNKNOWN
+            if own or not origin.user_frame_below_plugin():
                 outer.reached(layer, limits)
                 return None
             outer.delegated = True
-        name, number = self.name_of(type(client)), self.find(client)
         began = next(self._moments)
-        request = InFlight(number, began, name, library, response_name, str(method), str(url), traits, outer)
-        request.reached(layer, limits)
+        request = InFlight(
+            number, began, type(client), library, response_name, method, url, traits, outer, layer, limits
+        )
         _in_flight.set(request)
         return request
 
@@ -491,32 +519,37 @@ class Recorder:
         request.over = True
         if _in_flight.get() is request:  # a coroutine that was dropped half-way ends in another context
             _in_flight.set(request.outer)
-        refused = error is not None and _was_never_sent(error, request)
-        handed_on = request.delegated and request.layer < CONNECTION
-        if not ((request.limits.connect and request.limits.read) or refused or handed_on):
-            stack = self._stack()
-            self._append(
-                Unlimited(
-                    request.name,
-                    request.library,
-                    request.method.upper(),
-                    public_url(request.url),
-                    request.limits,
-                    stack,
-                    self.owner,
-                    self.nodeid,
-                )
-            )
+        if not (request.limits.connect and request.limits.read):
+            self._unlimited(request, error)
         if error is None:
             for response, held_by in request.responses:
-                self._answered(request, response, held_by(response))
-        request.responses.clear()
+                held = held_by(response)
+                if held is not None:
+                    self._answered(request, response, held)
+        request.forget()
 
-    def _answered(self, request: InFlight, response: object, held: Held | None) -> None:
-        """A call returned a response: one that still holds its connection has to be closed."""
-        if held is None:
+    def _unlimited(self, request: InFlight, error: BaseException | None) -> None:
+        refused = error is not None and _was_never_sent(error, request)
+        handed_on = request.delegated and request.layer < CONNECTION
+        if refused or handed_on or request.cls is None:
             return
-        number = self.opened(response, "response", request.library, name=request.response_name, traits=request.traits)
+        self._append(
+            Unlimited(
+                self.name_of(request.cls),
+                request.library,
+                str(request.method).upper(),
+                public_url(str(request.url)),
+                request.limits,
+                self._stack(),
+                self.owner,
+                self.nodeid,
+            )
+        )
+
+    def _answered(self, request: InFlight, response: object, held: Held) -> None:
+        """A call returned a response that still holds its connection: it has to be closed."""
+        name = f"{request.library}.{request.response_name}"
+        number = self.opened(response, "response", request.library, name=name, traits=request.traits)
         if number is None:
             return
         if held.connection is not None:

@@ -17,13 +17,13 @@ def limits(timeout: object) -> Limits:
     """
     if isinstance(timeout, tuple):
         # Of another length it is refused by requests before anything is sent.
-        return Limits(*map(_is_limit, timeout)) if len(timeout) == 2 else Limits(True, True)
+        return Limits.of(*map(_is_limit, timeout)) if len(timeout) == 2 else Limits.of(True, True)
     if not is_timeout_object(timeout):
-        return Limits(_is_limit(timeout), _is_limit(timeout))
+        return Limits.of(_is_limit(timeout), _is_limit(timeout))
     if _is_number(timeout.total):  # type: ignore[attr-defined]  # urllib3.Timeout is not imported here
-        return Limits(True, True)
+        return Limits.of(True, True)
     # Not the public properties: ``read_timeout`` raises before the connection is started.
-    return Limits(_is_limit(timeout._connect), _is_limit(timeout._read))  # type: ignore[attr-defined]  # as above
+    return Limits.of(_is_limit(timeout._connect), _is_limit(timeout._read))  # type: ignore[attr-defined]  # as above
 
 
 def is_given(timeout: object) -> bool:

@@ -268,7 +268,7 @@ def test_what_is_put_back_as_it_was_before_is_patched_again(watched: Instrumenta
         setattr(module.Client, name, before)
         installation.renew()
         getattr(module.Client(), name)(1)
-        assert told == [((1,), {}, 1)]
+        assert told == [((1,), {"twice": False} if name == "work" else {}, 1)]
     finally:
         installation.stop()
     assert getattr(module.Client, name) is before

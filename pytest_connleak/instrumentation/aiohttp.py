@@ -81,7 +81,7 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     timeout = call.kwargs.get("timeout", session.timeout)
     effective = _limits(session.timeout if isinstance(timeout, Enum) else timeout)  # their mark for "not given"
     probe.opened(session, "session", call.library, traits=ASYNC)
-    name = f"{call.library}.ClientResponse"
+    name = "ClientResponse"
     begun = probe.begin(session, call.library, method, url, effective, response_name=name, traits=ASYNC)
     if not session.closed:  # a closed session refuses the request
         probe.sent(session)
@@ -104,7 +104,7 @@ def mocked_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 @instrumentation.around("aiohttp.client:ClientSession._ws_connect")
 def websocket_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     session, url = call.instance, call.argument(0, "url", "")
-    name = f"{call.library}.ClientWebSocketResponse"
+    name = "ClientWebSocketResponse"
     effective = _limits(session.timeout)
     begun = probe.begin(session, call.library, "GET", url, effective, response_name=name, traits=ASYNC)
     outcome = yield
@@ -128,25 +128,25 @@ def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 def _limits(timeout: Any) -> Limits:
     """What a ``ClientTimeout``, or a number for its total, limits; 0 and None limit nothing."""
     if not hasattr(timeout, "sock_read"):
-        return Limits(bool(timeout), bool(timeout))
+        return Limits.of(bool(timeout), bool(timeout))
     connect = timeout.total or timeout.connect or timeout.sock_connect
-    return Limits(bool(connect), bool(timeout.total or timeout.sock_read))
+    return Limits.of(bool(connect), bool(timeout.total or timeout.sock_read))
 
 
 # --- responses ----------------------------------------------------------------------------------------
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse.close", vital=("response",))
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse.close", vital=("response",), when=Probe.knows)
 def response_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse.release", vital=("response",))
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse.release", vital=("response",), when=Probe.knows)
 def response_released(probe: Probe, call: Call) -> None:
     probe.released(call.instance)
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse._response_eof", vital=("response",))
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse._response_eof", vital=("response",), when=Probe.knows)
 def response_ended(probe: Probe, call: Call) -> None:
     """All has arrived; but where the connection was upgraded, this only ends the answer's headers."""
     if call.instance.closed:

@@ -51,11 +51,12 @@ def connection_closed(probe: Probe, call: Call) -> Generator[None, Outcome, None
         probe.closed_with(number)
 
 
-@instrumentation.around("http.client:HTTPResponse.close")
-def response_closed(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+def _is_finalizing(_: Probe, response: object) -> bool:
     """io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it."""
-    if getattr(call.instance, "_finalizing", False):
-        with probe.finalizing(call.instance):
-            yield
-    else:
+    return getattr(response, "_finalizing", False)
+
+
+@instrumentation.around("http.client:HTTPResponse.close", when=_is_finalizing)
+def response_dropped(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    with probe.finalizing(call.instance):
         yield

@@ -46,7 +46,7 @@ def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     pool, request = call.instance, call.argument(0, "request")
     number = probe.opened(pool, "pool", call.library, traits=_traits(pool))
     timeout = request.extensions.get("timeout", {})
-    effective = Limits(timeout.get("connect") is not None, timeout.get("read") is not None)
+    effective = Limits.of(timeout.get("connect") is not None, timeout.get("read") is not None)
     sending, begun = probe.in_flight, None
     if sending is None:
         method, url = request.method.decode("ascii", "replace"), bytes(request.url).decode("ascii", "replace")
@@ -57,7 +57,6 @@ def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
             url,
             effective,
             layer=CONNECTION,
-            response_name=f"{call.library}.Response",
             traits=_traits(pool),
         )
     probe.sent(pool)
@@ -75,10 +74,14 @@ def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 
 # Before 1.0.4 the streams had the longer name.
 @instrumentation.after(
-    "httpcore._sync.connection_pool:PoolByteStream.close|ConnectionPoolByteStream.close", vital=("response",)
+    "httpcore._sync.connection_pool:PoolByteStream.close|ConnectionPoolByteStream.close",
+    vital=("response",),
+    when=Probe.knows,
 )
 @instrumentation.after(
-    "httpcore._async.connection_pool:PoolByteStream.aclose|ConnectionPoolByteStream.aclose", vital=("response",)
+    "httpcore._async.connection_pool:PoolByteStream.aclose|ConnectionPoolByteStream.aclose",
+    vital=("response",),
+    when=Probe.knows,
 )
 def response_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)

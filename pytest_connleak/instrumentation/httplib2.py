@@ -39,7 +39,7 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     http, url, method = call.instance, call.argument(0, "uri", ""), call.argument(1, "method", "GET")
     number = probe.opened(http, "session", call.library)
     limited = http.timeout is not None or socket.getdefaulttimeout() is not None
-    begun = probe.begin(http, call.library, method, url, Limits(limited, limited))
+    begun = probe.begin(http, call.library, method, url, Limits.of(limited, limited))
     probe.sent(http)
     if begun is not None:
         begun.pool = number

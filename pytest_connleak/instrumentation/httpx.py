@@ -53,8 +53,7 @@ def send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     client, request = call.instance, call.argument(0, "request")
     probe.opened(client, "session", call.library, traits=_traits(client))
     method, url = getattr(request, "method", ""), getattr(request, "url", "")
-    name = f"{call.library}.Response"
-    begun = probe.begin(client, call.library, method, url, UNKNOWN, response_name=name, traits=_traits(client))
+    begun = probe.begin(client, call.library, method, url, UNKNOWN, traits=_traits(client))
     if not client.is_closed:  # a closed client refuses the request
         probe.sent(client)
     outcome = yield
@@ -68,7 +67,7 @@ def send_single_request(probe: Probe, call: Call) -> Generator[None, Outcome, No
     sending = probe.in_flight
     if sending is not None:
         timeout = call.argument(0, "request").extensions.get("timeout", {})
-        sending.reached(ADAPTER, Limits(timeout.get("connect") is not None, timeout.get("read") is not None))
+        sending.reached(ADAPTER, Limits.of(timeout.get("connect") is not None, timeout.get("read") is not None))
     yield
 
 

@@ -15,8 +15,6 @@ were taken before work on; signatures are kept (:func:`functools.wraps`), and al
 
 from __future__ import annotations
 
-import functools
-import inspect
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -24,44 +22,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 from .. import origin
 from ..model import Advice, ResourceKind
-from ..origin import WRAPPER
 from ..recorder import Recorder as Probe
+from ..wrapper import Call, Outcome, wrap
 
 __all__ = ["Call", "Installation", "Instrumentation", "Outcome", "Probe"]
 
 
-class Call(NamedTuple):
-    """A call of a watched method, as an observer sees it."""
-
-    library: str
-    """The package that the method is of: the library, or the copy of it that another package brings along."""
-    instance: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    result: Any = None
-
-    def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by its name, or by its position after ``self``."""
-        if name in self.kwargs:
-            return self.kwargs[name]
-        return self.args[position] if position < len(self.args) else default
-
-
-class Outcome(NamedTuple):
-    """How a call ended, sent into the ``yield`` of an observer that is around it."""
-
-    result: Any
-    error: BaseException | None
-
-
-# pytest leaves frames out of its tracebacks whose variables, or else whose globals, say so; the variables of a frame
-# are lost where unittest clears a traceback.
-__tracebackhide__ = True
-
+When = Callable[[Probe, Any], bool]
 After = Callable[[Probe, Call], None]
 Around = Callable[[Probe, Call], Generator[None, Outcome, None]]
 
@@ -79,6 +50,7 @@ class Observer:
     around: bool
     vital: tuple[ResourceKind, ...] = ()
     optional: bool = False
+    when: When | None = None
 
     @property
     def module(self) -> str:
@@ -131,7 +103,12 @@ class Instrumentation:
     observers: list[Observer] = field(default_factory=list)
 
     def after(
-        self, target: str, *, vital: tuple[ResourceKind, ...] = (), optional: bool = False
+        self,
+        target: str,
+        *,
+        vital: tuple[ResourceKind, ...] = (),
+        optional: bool = False,
+        when: When | None = None,
     ) -> Callable[[After], After]:
         """Tell the decorated function when ``target`` has returned (not when it raised).
 
@@ -139,27 +116,29 @@ class Instrumentation:
             target: ``module:Class.method``; where a name differs between versions, ``module:Class.new|Class.old``.
             vital: the kinds of resource that cannot be judged where this is not seen: nobody is accused then.
             optional: whether some of the supported versions do not have it.
+            when: asked first, with the instance, as it costs less than to be told: whether to tell at all.
         """
-        return self._decorator(target, around=False, vital=vital, optional=optional)
+        return self._decorator(target, around=False, vital=vital, optional=optional, when=when)
 
-    def around(self, target: str, *, optional: bool = False) -> Callable[[Around], Around]:
+    def around(self, target: str, *, optional: bool = False, when: When | None = None) -> Callable[[Around], Around]:
         """Run the decorated generator up to its ``yield`` before ``target``, and on with the outcome after it.
 
         Args:
             target: ``module:Class.method``.
             optional: whether some of the supported versions do not have it.
+            when: as for :meth:`after`.
         """
-        return self._decorator(target, around=True, optional=optional)
+        return self._decorator(target, around=True, vital=(), optional=optional, when=when)
 
     def _decorator(
-        self, target: str, *, around: bool, vital: tuple[ResourceKind, ...] = (), optional: bool = False
+        self, target: str, *, around: bool, vital: tuple[ResourceKind, ...], optional: bool, when: When | None
     ) -> Callable[[Any], Any]:
         def decorate(function: Any) -> Any:
-            self.observers.append(Observer(self.name, target, function, around, vital, optional))
+            self.observers.append(Observer(self.name, target, function, around, vital, optional, when))
             if f"{target}.".replace(":", ".").startswith(f"{self.name}."):
                 for copy in self.copies:
                     same = copy + target.removeprefix(self.name)
-                    self.observers.append(Observer(copy, same, function, around, vital, optional=True))
+                    self.observers.append(Observer(copy, same, function, around, vital, True, when))
             return function
 
         return decorate
@@ -169,11 +148,14 @@ class Instrumentation:
 class _Patch:
     """A wrapped method: where it stands, what is called, and what to put back (None: it was inherited)."""
 
+    observer: Observer
     owner: Any
     name: str
-    wrapper: object
-    wrapped: object
+    wrapped: Any
     original: object
+    wrapper: object = None
+    told: bool = False
+    """Whether the observer is to be told of the calls."""
 
     def undo(self) -> None:
         # Somebody else's patch on top of ours stays: it would be rude, and wrong, to remove it.
@@ -234,6 +216,7 @@ class Installation:
     def start(self) -> None:
         """Patch what is imported, and wait for the rest."""
         self._active.append(self)
+        self._appoint()
         sys.meta_path.insert(0, self._finder)
         for name in list(self._by_module):
             module = sys.modules.get(name)
@@ -258,6 +241,14 @@ class Installation:
             self._contested.clear()
         if self in self._active:
             self._active.remove(self)
+        self._appoint()
+
+    @classmethod
+    def _appoint(cls) -> None:
+        """Say who is told: the observers of the installation that was started last, but for those that failed."""
+        for installation in cls._active:
+            for patch in installation._patches:
+                patch.told = installation is cls._active[-1] and patch.observer not in installation.disabled
 
     def _imported(self, module: ModuleType) -> None:
         observers = self._by_module.get(module.__name__, ())
@@ -282,127 +273,19 @@ class Installation:
         original = getattr(owner, name)
         if original in (patch.wrapper for patch in self._patches):
             return  # a reference to what is patched already
-        own = vars(owner).get(name)
-        wrapper = self._wrap(original, observer)
-        setattr(owner, name, wrapper)
-        patch = _Patch(owner, name, wrapper, original, own)
+        patch = _Patch(observer, owner, name, original, vars(owner).get(name))
+        patch.wrapper = wrap(original, observer, patch, self._probe, self._failed)
+        setattr(owner, name, patch.wrapper)
         self._patches.append(patch)
+        self._appoint()
         if observer.library in self._contested_libraries:
             self._contested.append((vars(owner), patch))
 
-    def _wrap(self, original: Callable[..., Any], observer: Observer) -> Callable[..., Any]:
-        asynchronous = inspect.iscoroutinefunction(original)
-        if observer.around:
-            wrapper = self._awaited_around(original, observer) if asynchronous else self._around(original, observer)
-        else:
-            wrapper = self._awaited_after(original, observer) if asynchronous else self._after(original, observer)
-        functools.update_wrapper(wrapper, original)
-        wrapper.__code__ = wrapper.__code__.replace(co_filename=WRAPPER)
-        with suppress(TypeError, ValueError):  # some methods written in C have no signature
-            # For inspect.getfullargspec(), which does not follow __wrapped__.
-            wrapper.__signature__ = inspect.signature(original)
-        return cast("Callable[..., Any]", wrapper)
-
-    # pytest leaves frames with the variable __tracebackhide__ out of its tracebacks.
-
-    def _after(self, original: Callable[..., Any], observer: Observer) -> Any:
-        active = self._active
-
-        def told_after(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            result = original(*args, **kwargs)
-            if active and active[-1] is self and args:
-                self._tell(observer, Call(observer.library, args[0], args[1:], kwargs, result))
-            return result
-
-        return told_after
-
-    def _awaited_after(self, original: Callable[..., Any], observer: Observer) -> Any:
-        active = self._active
-
-        async def told_after(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            result = await original(*args, **kwargs)
-            if active and active[-1] is self and args:
-                self._tell(observer, Call(observer.library, args[0], args[1:], kwargs, result))
-            return result
-
-        return told_after
-
-    def _around(self, original: Callable[..., Any], observer: Observer) -> Any:
-        active = self._active
-
-        def told_around(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            if not (active and active[-1] is self and args):
-                return original(*args, **kwargs)
-            observation = self._begin(observer, Call(observer.library, args[0], args[1:], kwargs))
-            try:
-                result = original(*args, **kwargs)
-            except BaseException as error:
-                self._end(observer, observation, Outcome(None, error))
-                raise
-            self._end(observer, observation, Outcome(result, None))
-            return result
-
-        return told_around
-
-    def _awaited_around(self, original: Callable[..., Any], observer: Observer) -> Any:
-        active = self._active
-
-        async def told_around(*args: Any, **kwargs: Any) -> Any:
-            __tracebackhide__ = True
-            if not (active and active[-1] is self and args):
-                return await original(*args, **kwargs)
-            observation = self._begin(observer, Call(observer.library, args[0], args[1:], kwargs))
-            try:
-                result = await original(*args, **kwargs)
-            except BaseException as error:
-                self._end(observer, observation, Outcome(None, error))
-                raise
-            self._end(observer, observation, Outcome(result, None))
-            return result
-
-        return told_around
-
-    def _tell(self, observer: Observer, call: Call) -> None:
-        if observer not in self.disabled:
-            try:
-                observer.function(self._probe, call)
-            except Exception as error:
-                if _is_the_programs(error):
-                    self._tell(observer, call)  # it was not told to the end
-                    raise
-                self._disable(observer, error)
-
-    def _begin(self, observer: Observer, call: Call) -> Generator[None, Outcome, None] | None:
-        if observer in self.disabled:
-            return None
-        try:
-            observation: Generator[None, Outcome, None] = observer.function(self._probe, call)
-            next(observation)
-        except Exception as error:
-            if _is_the_programs(error):
-                raise
-            self._disable(observer, error)
-            return None
-        return observation
-
-    def _end(self, observer: Observer, observation: Generator[None, Outcome, None] | None, outcome: Outcome) -> None:
-        if observation is not None:
-            try:
-                observation.send(outcome)
-            except StopIteration:
-                return
-            except Exception as error:
-                if _is_the_programs(error):
-                    raise
-                self._disable(observer, error)
-
-    def _disable(self, observer: Observer, error: Exception) -> None:
+    def _failed(self, observer: Observer, error: Exception) -> None:
         if isinstance(error, (RecursionError, MemoryError)):
             return  # the program has used up the stack, or the memory: that says nothing about the observer
         self.disabled.append(observer)
+        self._appoint()
         self._fault(observer, error)
 
     def _fault(self, observer: Observer, error: Exception) -> None:
@@ -435,20 +318,6 @@ def _is_namesake(module: ModuleType, observers: Iterable[Observer]) -> bool:
                 _find(observer, module)
     except AttributeError:
         return True
-    return False
-
-
-def _is_the_programs(error: Exception) -> bool:
-    """Whether the handler of a signal raised it, which runs wherever the signal strikes: a program's own time-out.
-
-    Such a handler is known by having been given the frame that it interrupted.
-    """
-    step = error.__traceback__
-    while step is not None and step.tb_next is not None:
-        for value in step.tb_next.tb_frame.f_locals.values():
-            if value is step.tb_frame or (type(value) is tuple and any(item is step.tb_frame for item in value)):
-                return True
-        step = step.tb_next
     return False
 
 

@@ -55,7 +55,7 @@ def session_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     session = call.instance
     probe.opened(session, "session", call.library)
     method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
-    request = probe.begin(session, call.library, method, url, UNKNOWN, response_name=f"{call.library}.Response")
+    request = probe.begin(session, call.library, method, url, UNKNOWN)
     outcome = yield
     probe.end(request, outcome.error)
 
@@ -74,14 +74,16 @@ def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     if own is not None:  # also where a subclass overrides this, and redirects come by
         own.reached(CLIENT, effective)
     else:
-        request = probe.begin(session, call.library, method, url, effective, response_name=f"{call.library}.Response")
+        request = probe.begin(session, call.library, method, url, effective)
         own = probe.request_of(session)
     if own is not None and not own.counted:
-        own.method, own.url = str(method), str(url)  # as it is sent: a session may add to what the user said
-    probe.adopted(session, _managers(session))  # adapters may have been mounted
+        own.method, own.url = method, url  # as it is sent: a session may add to what the user said
+    if probe.may_adopt(session):  # adapters may have been mounted
+        probe.adopted(session, _managers(session))
     probe.sent(session)
     outcome = yield
-    probe.adopted(session, _managers(session))  # an adapter makes the pools of its proxies when it needs them
+    if probe.may_adopt(session):  # an adapter makes the pools of its proxies when it needs them
+        probe.adopted(session, _managers(session))
     if own is not None and not call.kwargs.get("stream", getattr(session, "stream", False)):
         own.responses.clear()  # requests has read them, whatever a mock says of its connection
     probe.end(request, outcome.error)

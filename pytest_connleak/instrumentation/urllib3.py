@@ -79,7 +79,7 @@ def call_begins(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     client, method, url = call.instance, call.argument(0, "method", ""), call.argument(1, "url", "")
     if getattr(client, "pool", None) is not None:
         url = _url(client, str(url))
-    request = probe.begin(client, call.library, method, url, UNKNOWN, response_name=_response_name(call))
+    request = probe.begin(client, call.library, method, url, UNKNOWN, response_name="HTTPResponse")
     outcome = yield
     probe.end(request, outcome.error)
 
@@ -91,7 +91,7 @@ def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     probe.opened(manager, "pool", call.library)
     timeout = call.kwargs.get("timeout", manager.connection_pool_kw.get("timeout", _UNSET))
     method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
-    request = probe.begin(manager, call.library, method, url, limits(timeout), response_name=_response_name(call))
+    request = probe.begin(manager, call.library, method, url, limits(timeout), response_name="HTTPResponse")
     probe.sent(manager)
     outcome = yield
     probe.end(request, outcome.error)
@@ -115,7 +115,7 @@ def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
             _url(pool, path),
             effective,
             layer=CONNECTION,
-            response_name=_response_name(call),
+            response_name="HTTPResponse",
         )
     if pool.pool is not None:  # a closed pool refuses the request
         probe.sent(pool)
@@ -129,10 +129,6 @@ def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     if outcome.error is None:
         request.responses.append((outcome.result, _held))
     probe.end(begun, outcome.error)
-
-
-def _response_name(call: Call) -> str:
-    return f"{call.library}.HTTPResponse"
 
 
 def _url(pool: Any, path: str) -> str:
@@ -149,32 +145,34 @@ def _held(response: object) -> Held | None:
 
     What a mock puts in the place of a response is not watched, so there is no saying what becomes of it.
     """
-    if not any(
-        cls.__module__.endswith(".response") and "HTTPResponse" in cls.__name__ for cls in type(response).__mro__
-    ):
-        return None
     connection = getattr(response, "_connection", None)
     # Before urllib3 2 it is urllib3's own response, on a connection of vcrpy's.
     if connection is None or type(connection).__module__.startswith("vcr."):
         return None
+    if not any(
+        cls.__module__.endswith(".response") and "HTTPResponse" in cls.__name__ for cls in type(response).__mro__
+    ):
+        return None
     return Held(connection, getattr(connection, "sock", None))
 
 
-@instrumentation.after("urllib3.response:HTTPResponse.release_conn", vital=("response",))
+@instrumentation.after("urllib3.response:HTTPResponse.release_conn", vital=("response",), when=Probe.knows)
 def response_released(probe: Probe, call: Call) -> None:
     probe.released(call.instance)
 
 
 # What vcrpy and others put in the place of a response does not always say that it is released; the pool knows.
-@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool._put_conn")
-@instrumentation.after("urllib3._async.connectionpool:AsyncHTTPConnectionPool._put_conn", optional=True)
+@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool._put_conn", when=Probe.lends)
+@instrumentation.after(
+    "urllib3._async.connectionpool:AsyncHTTPConnectionPool._put_conn", optional=True, when=Probe.lends
+)
 def connection_returned(probe: Probe, call: Call) -> None:
     connection = call.argument(0, "conn")
     if connection is not None:
         probe.returned(connection)
 
 
-@instrumentation.after("urllib3.response:HTTPResponse.close", vital=("response",))
+@instrumentation.after("urllib3.response:HTTPResponse.close", vital=("response",), when=Probe.knows)
 @instrumentation.after("urllib3._async.response:AsyncHTTPResponse.close", vital=("response",), optional=True)
 def response_closed(probe: Probe, call: Call) -> None:
     # io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it.
