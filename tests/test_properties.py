@@ -61,7 +61,7 @@ def heap() -> Iterator[None]:
 
 
 def check_programs(
-    server: Server, number: int = 150, failure: type[BaseException] = AssertionError, **options: Any
+    server: Server, number: int = 150, error: type[BaseException] = AssertionError, **options: Any
 ) -> None:
     """What is found for a program is what the model says: kind, line, scope, test, status and count."""
 
@@ -70,7 +70,7 @@ def check_programs(
     def check(program: Program) -> None:
         found = run(program, server.url)
         if found != program.expected:
-            raise failure(difference(program, found))
+            raise error(difference(program, found))
 
     check()
 
@@ -326,7 +326,7 @@ ONCE: dict[str, Any] = {"phases": [Phase.generate], "max_examples": 1000}
 def test_a_broken_part_is_noticed_by_a_program(breaks: Any, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     breaks(monkeypatch)
     with pytest.raises(Noticed):
-        check_programs(server, failure=Noticed, **ONCE)
+        check_programs(server, error=Noticed, **ONCE)
 
 
 @pytest.mark.parametrize("breaks", BREAKS_COUNTS.values(), ids=BREAKS_COUNTS)
