@@ -92,7 +92,7 @@ def monitor(pytestconfig: pytest.Config) -> Iterator[Monitor]:
     monitor.start()
     monitor.tests_begin()
     try:
-        with monitor.owned_by(TEST, TEST.nodeid):
+        with small_heap(), monitor.owned_by(TEST, TEST.nodeid):
             yield monitor
     finally:
         monitor.stop()

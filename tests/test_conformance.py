@@ -22,7 +22,6 @@ import anyio
 import pytest
 
 from conformance import Library, discover
-from heap import small_heap
 from pytest_connleak.model import Finding
 from pytest_connleak.monitor import Monitor
 from servers import Server
@@ -49,13 +48,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def heap() -> Iterator[None]:
-    """The checks are many, and most of them collect garbage."""
-    with small_heap():
-        yield
 
 
 @pytest.fixture
