@@ -62,8 +62,9 @@ def observed(
     command = [sys.executable, "-m", "pytest", "-p", "connleak", f"--connleak-report={report}", *arguments]
     # The cases do not change, so that what is compiled may be kept: for the plugin's own modules, too, which pytest
     # compiles in its own way where it finds a plugin by itself.
-    kept = {"PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": ""}
-    around = {**os.environ, **kept, **environment}
+    # A path that is set already says which checkout of the plugin these tests are about.
+    path = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
+    around = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", **environment}
     run = subprocess.run(command, cwd=directory, env=around, capture_output=True, text=True, timeout=120)
     assert report.exists(), run.stdout + run.stderr
     findings = json.loads(report.read_text())["findings"]
