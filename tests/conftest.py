@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import signal
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+import pytest_connleak
+from heap import small_heap
 from pytest_connleak.monitor import Monitor
 from watching import TEST
 
@@ -22,6 +26,12 @@ def pytest_configure() -> None:
     """A shell that starts a process in the background has it, and all that it starts, ignore Ctrl-C."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> None:
+    """With PYTHONDONTWRITEBYTECODE, each run in a process of its own would compile the plugin anew."""
+    compileall.compile_dir(Path(pytest_connleak.__file__).parent, quiet=2)
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def monitor(pytestconfig: pytest.Config) -> Iterator[Monitor]:
     monitor.start()
     monitor.tests_begin()
     try:
-        with monitor.owned_by(TEST, TEST.nodeid):
+        with small_heap(), monitor.owned_by(TEST, TEST.nodeid):
             yield monitor
     finally:
         monitor.stop()
@@ -115,7 +125,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> RunTests:
         loaded = [f"-p{plugin}" for plugin in plugins]
         reports = ["--connleak-report=report.json"] * report
         start = pytester.runpytest_inprocess if here else pytester.runpytest_subprocess
-        return Run(start(*loaded, *reports, *arguments), pytester.path)
+        with small_heap() if here else nullcontext():
+            return Run(start(*loaded, *reports, *arguments), pytester.path)
 
     return run_tests
 

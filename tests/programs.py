@@ -13,8 +13,7 @@ import socket
 import threading
 import types
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import httpx
@@ -424,19 +423,6 @@ PROGRAMS = st.fixed_dictionaries(
 
 
 # --- the verdict --------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def small_heap() -> Iterator[None]:
-    """Set aside all that is there: a collection and a search for holders then cost next to nothing."""
-    gc.collect()
-    gc.disable()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        gc.enable()
 
 
 def run(program: Program, url: str) -> list[list[Found]]:

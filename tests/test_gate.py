@@ -85,7 +85,7 @@ def test_a_wrong_level_is_a_usage_error(
 ) -> None:
     pytester.makeini(f"[pytest]\n{ini}")
     pytester.makepyfile(CLEAN)
-    outcome = run(*arguments)
+    outcome = run(*arguments, here=True)
     assert outcome.status == pytest.ExitCode.USAGE_ERROR
     outcome.result.stderr.fnmatch_lines([message])
 

@@ -18,7 +18,15 @@ from typing import Any
 
 import pytest
 
+from heap import small_heap
 from pytest_connleak.holders import Holder, Search
+
+
+@pytest.fixture
+def heap() -> Iterator[None]:
+    """For what is held by nothing that was there before, and takes many searches."""
+    with small_heap():
+        yield
 
 
 class Thing:
@@ -137,7 +145,7 @@ HELD_BY_A_MODULE = {
 
 
 @pytest.mark.parametrize(("source", "suspect", "name"), HELD_BY_A_MODULE.values(), ids=HELD_BY_A_MODULE)
-def test_an_application_holds(module: Any, source: str, suspect: str, name: str) -> None:
+def test_an_application_holds(heap: None, module: Any, source: str, suspect: str, name: str) -> None:
     found = holder(eval(suspect, module(source).__dict__))
 
     assert found is not None
@@ -594,7 +602,8 @@ def test_no_code_of_an_object_is_called(module: Any, base: Any, frozen: bool) ->
     if frozen:
         gc.freeze()
     try:
-        found = [holder(suspect), holder(suspect, Definition(outer)), holder(outer)]
+        alone = search()
+        found = [alone.holder(suspect), holder(suspect, Definition(outer)), alone.holder(outer)]
     finally:
         gc.unfreeze()
 
@@ -704,13 +713,13 @@ def test_an_endless_chain_is_bounded() -> None:
     assert holder(suspect, Definition(chain)) is None
 
 
-def test_out_of_time_it_answers_with_what_it_has_found(kept: list[object], monkeypatch: Any) -> None:
+def test_out_of_time_it_answers_with_what_it_has_found(heap: None, module: Any, monkeypatch: Any) -> None:
     seconds = itertools.count()  # each look at the clock takes one
     monkeypatch.setattr(Search, "_clock", lambda self: next(seconds))
-    kept.append(Thing())
-    definition = Definition([kept[0]])
+    suspect = module("KEPT = [Thing()]", "test_app").KEPT[0]
+    definition, options = Definition([suspect]), {"test_modules": ("test_app",)}
 
-    found = [holder(kept[0], definition, budget=budget) for budget in range(0, 100, 2)]
+    found = [holder(suspect, definition, budget=budget, **options) for budget in range(0, 100, 2)]
 
     assert list(dict.fromkeys(getattr(one, "kind", None) for one in found)) == [None, "test", "fixture"]
 

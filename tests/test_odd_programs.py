@@ -640,7 +640,7 @@ def test_frozen_objects(pytester: pytest.Pytester, run: RunTests) -> None:
             pass
         """,
     )
-    ran = run(here=True)
+    ran = run()
     assert ran.statuses == {
         "test_leaks": "leak",
         "test_keeps": "leak",

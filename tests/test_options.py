@@ -613,7 +613,7 @@ def test_shared(shared: str, statuses: dict[str, str], failed: int, pytester: py
                 myapp.session("one")
         """,
     )
-    ran = run()
+    ran = run(here=True)
     assert ran.statuses == statuses
     assert ran.outcomes.get("failed", 0) == failed
     assert "   = kept alive by: myapp._sessions" in "\n".join(ran.section)
@@ -655,7 +655,7 @@ def test_grace(grace: str, outcomes: dict[str, int], pytester: pytest.Pytester, 
             session = requests.Session()
             threading.Timer(0.3, session.close).start()
     """)
-    ran = run()
+    ran = run(here=True)
     assert ran.outcomes == outcomes
     assert ran.result.duration < 4, "it waits no longer than it must"
 
