@@ -77,7 +77,7 @@ class _Life:
     state: State = State.OPEN
     judged: bool = False
     collected: bool = False
-    parents: set[int] = field(default_factory=set)
+    parents: frozenset[int] = frozenset()
     children: tuple[int, ...] = ()
     requests: int = 0
     in_use: bool = False
@@ -85,7 +85,8 @@ class _Life:
     active: bool = False
     """Of a socket: whether it connected, rather than being accepted or made from a descriptor."""
     connected: int = 0
-    connections: OrderedDict[int, Connection] = field(default_factory=OrderedDict)
+    connections: dict[int, Connection] = field(default_factory=dict)
+    """By the number of the socket, the newest last."""
 
 
 class Ledger:
@@ -103,44 +104,41 @@ class Ledger:
 
     def apply(self, events: Iterable[Event]) -> None:
         """Take note of events, in their order."""
+        lives = self._lives
         for event in events:
             if isinstance(event, Opened):
-                life = _Life(event, event.owner)
-                self._lives[event.id] = life
-                self.open_sockets += event.kind == "socket"
-                self._by_owner.setdefault(event.owner, {})[event.id] = life
-            elif isinstance(event, Unlimited):
-                self._unlimited.setdefault(event.owner, []).append(event)
+                life = lives[event.id] = _Life(event, event.owner)
+                if event.kind == "socket":
+                    self.open_sockets += 1
+                owned = self._by_owner.get(event.owner)
+                if owned is None:
+                    owned = self._by_owner[event.owner] = {}
+                owned[event.id] = life
             elif isinstance(event, Adopted):
                 self._adopt(event)
-            elif event.id in self._lives:
-                self._live_on(self._lives[event.id], event)
+            elif isinstance(event, Unlimited):
+                self._unlimited.setdefault(event.owner, []).append(event)
+            elif event.id in lives:
+                self._live_on(lives[event.id], event)
 
     def _live_on(self, life: _Life, event: _LifeEvent) -> None:
-        if isinstance(event, Connected):
-            self._connect(life, event)
-        elif isinstance(event, Disowned):
-            for parent in self._parents(life):
-                parent.children = tuple(number for number in parent.children if number != event.id)
-            life.parents.clear()
-        elif isinstance(event, Sent):
-            if life.parents and not any(True for _ in self._parents(life)):
-                # What answered for it is closed and gone: who sends does.
-                life.parents.clear()
-                life.judged = False
-                self.move(event.id, event.owner)
-            self._use(life, event)
-            for above in self._pools_above(life):
-                if event.requests or above.parents:  # else it has said for itself that it sends
-                    self._use(above, event)
+        if isinstance(event, Collected):
+            self._turn(life, Collected)
+            life.collected = True
         elif isinstance(event, Closed):
             # A session whose adapter closes nothing is not closed.
             if life.opened.kind != "session" or not any(child.in_use for child in self._open_children(life)):
                 self._close(life)
+        elif isinstance(event, Sent):
+            self._send(life, event)
+        elif isinstance(event, Connected):
+            self._connect(life, event)
+        elif isinstance(event, Disowned):
+            for parent in self._parents(life):
+                parent.children = tuple(number for number in parent.children if number != event.id)
+            life.parents = frozenset()
         else:
             self._turn(life, type(event))
-        if isinstance(event, Collected):
-            life.collected = True
         if life.collected and (life.state not in _UNCLOSED or life.judged or life.parents):
             self._forget_unless_a_session_waits_for_it(life)
 
@@ -149,6 +147,17 @@ class Ledger:
         life.state = TRANSITIONS.get((before, event), before)
         if life.opened.kind == "socket":
             self.open_sockets += (life.state is State.OPEN) - (before is State.OPEN)
+
+    def _send(self, life: _Life, event: Sent) -> None:
+        if life.parents and not any(True for _ in self._parents(life)):
+            # What answered for it is closed and gone: who sends does.
+            life.parents = frozenset()
+            life.judged = False
+            self.move(event.id, event.owner)
+        self._use(life, event)
+        for above in self._pools_above(life):
+            if event.requests or above.parents:  # else it has said for itself that it sends
+                self._use(above, event)
 
     def _use(self, life: _Life, event: Sent) -> None:
         life.requests += event.requests
@@ -177,7 +186,7 @@ class Ledger:
             if child is None:
                 continue
             new = event.parent not in child.parents
-            child.parents.add(event.parent)
+            child.parents |= {event.parent}
             if parent is not None and new:
                 for socket, connection in child.connections.items():
                     self._note_connection(parent, socket, connection)
@@ -198,7 +207,7 @@ class Ledger:
             del life.connections[known]
         life.connections[socket] = connection
         if len(life.connections) > MAX_CONNECTIONS:
-            life.connections.popitem(last=False)
+            del life.connections[next(iter(life.connections))]
 
     def _forget(self, life: _Life) -> None:
         number = life.opened.id
@@ -227,7 +236,7 @@ class Ledger:
     # --- relations ------------------------------------------------------------------------------------
 
     def _parents(self, life: _Life) -> Iterator[_Life]:
-        return (self._lives[number] for number in list(life.parents) if number in self._lives)
+        return (self._lives[number] for number in life.parents if number in self._lives)
 
     def _above(self, life: _Life) -> Iterator[_Life]:
         for parent in self._parents(life):

@@ -17,7 +17,8 @@ Level = Literal["fail", "warn"]
 Status = Literal["leak", "ignored", "baseline", "shared", "library", "test-failed"]
 ResourceKind = Literal["session", "pool", "response", "socket"]
 
-# A frame as it is cheapest to remember: the code object, the line in it, the module's name.
+# A frame as it is cheapest to remember: the code object, the instruction in it (by which its line is found), the
+# module's name.
 RawFrame = tuple[CodeType, int, str]
 RawStack = tuple[RawFrame, ...]
 
@@ -208,7 +209,7 @@ Event = (
 # --- evidence -----------------------------------------------------------------------------------------
 
 
-class State(enum.Enum):
+class State(str, enum.Enum):  # a str, whose hash is not computed in Python
     """The states of a resource's life; ``ledger.TRANSITIONS`` says what leads from one to another."""
 
     OPEN = "open"

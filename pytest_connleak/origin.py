@@ -109,12 +109,13 @@ def capture(made: type | None = None) -> RawStack:
     while frame is not None and len(stack) < MAX_FRAMES:
         code = frame.f_code
         kind = classify(code.co_filename)
-        if kind == "runner" and stack:
-            break
-        if kind not in ("plugin", "runner"):
+        if kind == "runner":
+            if stack:
+                break
+        elif kind != "plugin":
             constructing = constructing and _constructs(code, made)
             if not constructing:
-                stack.append((code, frame.f_lineno, frame.f_globals.get("__name__", "")))
+                stack.append((code, frame.f_lasti, frame.f_globals.get("__name__", "")))
         frame = frame.f_back
     return tuple(stack)
 
@@ -223,8 +224,8 @@ def source_line(frame: Frame) -> str:
         return ""
 
 
-def _frame(code: CodeType, line: int, module: str) -> Frame:
-    filename = code.co_filename
+def _frame(code: CodeType, instruction: int, module: str) -> Frame:
+    filename, line = code.co_filename, _line(code, instruction)
     kind = classify(filename)
     doctest = _DOCTEST.match(filename)
     if doctest:
@@ -232,6 +233,12 @@ def _frame(code: CodeType, line: int, module: str) -> Frame:
     else:
         path = filename if kind == "synthetic" else _absolute(filename)
     return Frame(path, line, _function(code), module, kind == "user")
+
+
+def _line(code: CodeType, instruction: int) -> int:
+    """What ``f_lineno`` was: to ask for that costs a search in the table of lines, for each frame of each stack."""
+    lines = (line for start, end, line in code.co_lines() if start <= instruction < end)
+    return next(lines, None) or code.co_firstlineno
 
 
 def _function(code: CodeType) -> str:

@@ -49,6 +49,9 @@ CLIENT, ADAPTER, CONNECTION = 0, 1, 2
 # The limits at a layer where they are not known yet.
 UNKNOWN = Limits(True, True)
 
+# An event; to make a NamedTuple by its own name costs five times as much.
+_new = tuple.__new__
+
 _NO_TRAITS: frozenset[str] = frozenset()
 
 
@@ -223,7 +226,10 @@ class Recorder:
         self._known[key] = ref
         self._opened += 1
         self._append(
-            Opened(number, kind, name or self.name_of(type(obj)), library, stack, self.owner, self.nodeid, traits)
+            _new(
+                Opened,
+                (number, kind, name or self.name_of(type(obj)), library, stack, self.owner, self.nodeid, traits),
+            )
         )
         return number
 
@@ -242,7 +248,7 @@ class Recorder:
         numbers = tuple(n for n in map(self.find, children) if n is not None)
         if numbers != ref.children:
             ref.children = numbers
-            self._append(Adopted(ref.id, numbers))
+            self._append(_new(Adopted, (ref.id, numbers)))
 
     def may_adopt(self, parent: object) -> bool:
         """Whether something was opened since it was last said what ``parent`` answers for."""
@@ -254,20 +260,20 @@ class Recorder:
         ref, number = self._ref(child), self.find(parent)
         if ref is not None and number is not None and ref.parent != number:
             ref.parent = number
-            self._append(Adopted(number, (ref.id,)))
+            self._append(_new(Adopted, (number, (ref.id,))))
 
     def disowned(self, child: object) -> None:
         """Nothing answers for ``child`` any more but who has it."""
         ref = self._ref(child)
         if ref is not None:
             ref.parent = 0
-            self._append(Disowned(ref.id))
+            self._append(_new(Disowned, (ref.id,)))
 
     def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> int | None:
         """An object came to be while the resource ``parent`` was at work for a request, which answers for it."""
         number = self.opened(obj, kind, library)
         if number is not None:
-            self._append(Adopted(parent, (number,)))
+            self._append(_new(Adopted, (parent, (number,))))
         return number
 
     def sent(self, obj: object, *, counts: bool = False) -> None:
@@ -297,13 +303,13 @@ class Recorder:
 
     def connected(self, number: int, connection: Connection, *, active: bool) -> None:
         """A socket has these addresses."""
-        self._append(Connected(number, connection, active))
+        self._append(_new(Connected, (number, connection, active)))
 
     def released(self, obj: object) -> None:
         """A response gave its connection back."""
         number = self.find(obj)
         if number is not None and not _thread.finalizing:
-            self.events.append(Released(number))
+            self.events.append(_new(Released, (number,)))
 
     def lends(self, _: object) -> bool:
         """Whether there is a connection of which it is to be told when it is returned."""
@@ -313,13 +319,13 @@ class Recorder:
         """A connection is back in its pool, and so the response that had it is released."""
         number = self._borrowed.pop(connection, None)
         if number is not None and not _thread.finalizing:
-            self._append(Released(number))
+            self._append(_new(Released, (number,)))
 
     def ended(self, sock: object) -> None:
         """Both ways of a socket were shut down: the response on it holds no connection any more."""
         for connection, number in list(self._borrowed.items()):
             if getattr(connection, "sock", None) is sock and not _thread.finalizing:
-                self._append(Released(number))
+                self._append(_new(Released, (number,)))
 
     def closed(self, obj: object) -> None:
         """Somebody closed the object; often called from finalizers."""
@@ -328,18 +334,18 @@ class Recorder:
             ref.closed_at = next(self._moments)
         number = self._number_of_the_dying(obj)
         if number is not None:
-            self.events.append(Abandoned(number) if _thread.finalizing else Closed(number))
+            self.events.append(_new(Abandoned, (number,)) if _thread.finalizing else _new(Closed, (number,)))
 
     def closed_with(self, number: int) -> None:
         """Somebody closed what this resource was a part of."""
-        self.events.append(ClosedWith(number))
+        self.events.append(_new(ClosedWith, (number,)))
 
     @contextmanager
     def finalizing(self, obj: object) -> Iterator[None]:
         """A library's own finalizer is at work on ``obj``: what it closes, now or later, nobody has closed."""
         number = self._number_of_the_dying(obj)
         if number is not None:
-            self.events.append(Abandoned(number))
+            self.events.append(_new(Abandoned, (number,)))
         _thread.finalizing += 1
         try:
             yield
@@ -384,7 +390,7 @@ class Recorder:
             event = self.events.popleft()
             if isinstance(event, _Ref):
                 self._dead.append(event)
-                event = Collected(event.id)
+                event = _new(Collected, (event.id,))
             events.append(event)
         return events
 
@@ -556,7 +562,7 @@ class Recorder:
             self._borrowed[held.connection] = number
         socket = self._socket(held.socket)
         if socket is not None:
-            self._append(Adopted(number, (socket,)))
+            self._append(_new(Adopted, (number, (socket,))))
 
     def _socket(self, sock: object) -> int | None:
         """The number of a socket; those of asyncio, trio and others have the one of the standard library in them."""

@@ -42,8 +42,9 @@ def session_copied(probe: Probe, call: Call) -> None:
     probe.born(call.instance)
 
 
-@instrumentation.after("requests.sessions:Session.mount")
-@instrumentation.after("requests.async_session:AsyncSession.mount", optional=True)
+# A session that is being made mounts its first adapters before it is known.
+@instrumentation.after("requests.sessions:Session.mount", when=Probe.knows)
+@instrumentation.after("requests.async_session:AsyncSession.mount", optional=True, when=Probe.knows)
 def adapter_mounted(probe: Probe, call: Call) -> None:
     probe.adopted(call.instance, _managers(call.instance))
 
