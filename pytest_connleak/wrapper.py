@@ -146,6 +146,9 @@ class _Parameters(NamedTuple):
     condition: str = ""
 
 
+# To pass on so many keywords costs more than to pass on the few that a call has.
+MANY = 3
+
 _ANY = _Parameters("*args, **kwargs", "*args, **kwargs", "args[0]", "*args[1:],", "kwargs", " and args")
 
 
@@ -160,7 +163,7 @@ def _parameters(function: Any) -> _Parameters:
     stars = [f"*{names.pop(0)}"] if code.co_flags & inspect.CO_VARARGS else []
     rest = [f"**{names.pop(0)}"] if code.co_flags & inspect.CO_VARKEYWORDS else []
     parameters = code.co_varnames[: len(positional) + len(keyword_only) + len(stars) + len(rest)]
-    if not positional or not _TAKEN.isdisjoint(parameters):
+    if not positional or len(keyword_only) > MANY or not _TAKEN.isdisjoint(parameters):
         return _ANY
     only = code.co_posonlyargcount
     return _Parameters(
