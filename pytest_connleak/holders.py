@@ -27,7 +27,7 @@ import weakref
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from threading import Thread, local
 from typing import Any, Literal, NamedTuple
@@ -42,6 +42,8 @@ _FROZEN_BY_PYTHON = gc.get_freeze_count()
 # How many objects are climbed from at once, at most; and how many double the time of a pass through the heap
 # at worst (measured: 2 in a heap of long lists, 16 in one of small objects).
 WIDTH, DOUBLING = 256, 2
+# How many objects are looked at on the way down from where an object of the same kind was held.
+NEARBY = 10_000
 # In longer containers, the search does not look which of many objects they hold; nor for its index or key.
 LINKED, NAMED = 100_000, 10_000
 
@@ -77,12 +79,14 @@ class Holder:
         name: the text after "kept alive by", at most 160 characters: ``myapp.api._by_name['a']``.
         fixture: the ``id()`` of the fixture's definition, for the kind "fixture".
         path: from the holder to the object, the steps that have names: ``("myapp.api", "_app", ".session")``.
+        depth: how many objects down from the holder the object was.
     """
 
     kind: _Kind
     name: str
     fixture: int | None = None
     path: tuple[str, ...] = ()
+    depth: int = field(default=0, compare=False)
 
 
 class _Sight(NamedTuple):
@@ -128,6 +132,8 @@ class Search:
         budget: float = 0.8,
     ) -> None:
         self._fixtures = fixtures
+        self._definitions = definitions
+        self._opaque_classes: dict[type, bool] = {}
         self._test_modules = frozenset(test_modules)
         self._opaque = {id(cls): cls for cls in (*opaque, types.ModuleType, weakref.ref)}
         self._ignore = frozenset(ignore)
@@ -144,17 +150,49 @@ class Search:
         seen: dict[int, Any] = {id(suspect): suspect}
         try:
             sight, chain = self._climb(suspect, seen)
-            if sight.rank == _NOTHING:
-                return None
-            steps = list(_steps(chain))
-            if sight.rank not in (_MODULE, _TEST):
-                number = id(chain[0]) if sight.rank == _FIXTURE else None
-                return Holder(sight.kind, sight.name, number, (sight.name, *steps))
-            name = _shortened(sight.name + "".join(steps), 160)
-            steps[:1] = [step.removeprefix(".") for step in steps[:1]]
-            return Holder(sight.kind, name, None, (sight.name, *steps))
+            return None if sight.rank == _NOTHING else _holder(sight, chain)
         finally:
             seen.clear()
+
+    def same_holder(self, suspect: object, other: Holder | None) -> Holder | None:
+        """The module or the fixture that holds ``other``, if it holds this object likewise; None is no answer.
+
+        What one line of the program makes in many tests is mostly held in one place.  Searched for from there, it is
+        found, and shown to be no garbage, without a pass through the heap.
+        """
+        top = self._top_of(other) if other is not None else None
+        if other is None or top is None:
+            return None
+        seen = {id(top)}
+        levels: list[list[Any]] = [[top]]
+        for _ in range(other.depth):
+            below = gc.get_referents(*levels[-1])
+            numbers = set(map(id, below))
+            if id(suspect) in numbers:
+                chain = [suspect]
+                for level in reversed(levels):
+                    chain.append(next(obj for obj in level if _refers_to(obj, chain[-1])))
+                return _holder(self._recognise(top), chain[::-1])
+            numbers -= seen
+            seen |= numbers
+            if len(seen) > NEARBY:
+                break
+            new = [each for each in below if id(each) in numbers]
+            levels.append([each for each in new if gc.is_tracked(each) and not self._is_opaque(type(each))])
+        return None
+
+    def _top_of(self, holder: Holder) -> object:
+        if holder.kind == "fixture":
+            return next((each for each in self._definitions if id(each) == holder.fixture), None)
+        namespace = getattr(sys.modules.get(holder.path[0]), "__dict__", None)
+        return namespace if type(namespace) is dict else None
+
+    def _is_opaque(self, cls: type) -> bool:
+        known = self._opaque_classes.get(cls)
+        if known is None:
+            known = _top(_address(cls)[0]) in _RUNNER or not self._opaque.keys().isdisjoint(map(id, _mro(cls)))
+            self._opaque_classes[cls] = known
+        return known
 
     def _climb(self, suspect: object, seen: dict[int, Any]) -> tuple[_Sight, list[Any]]:
         """The best sight, and the objects from there down to the suspect.
@@ -224,7 +262,7 @@ class Search:
         if (fixture := self._fixtures.get(id(obj))) is not None:
             return _Sight(_FIXTURE, "fixture", fixture, climb=False)
         module, name = _address(cls)
-        if _top(module) in _RUNNER or not self._opaque.keys().isdisjoint(map(id, _mro(cls))):
+        if self._is_opaque(cls):
             return _DEAD_END
         if cls is dict and "__name__" in obj and ("__spec__" in obj or "__builtins__" in obj):
             return self._namespace(_text(obj["__name__"]))
@@ -266,6 +304,20 @@ class Search:
         if module in self._test_modules or module.rpartition(".")[2] == "conftest":
             return "test"
         return "module" if module and _top(module) not in _BOOKKEEPERS else None
+
+
+def _holder(sight: _Sight, chain: list[Any]) -> Holder:
+    steps, depth = list(_steps(chain)), len(chain) - 1
+    if sight.rank not in (_MODULE, _TEST):
+        number = id(chain[0]) if sight.rank == _FIXTURE else None
+        return Holder(sight.kind, sight.name, number, (sight.name, *steps), depth)
+    name = _shortened(sight.name + "".join(steps), 160)
+    steps[:1] = [step.removeprefix(".") for step in steps[:1]]
+    return Holder(sight.kind, name, None, (sight.name, *steps), depth)
+
+
+def _refers_to(obj: object, other: object) -> bool:
+    return any(held is other for held in gc.get_referents(obj))
 
 
 def _held_by(obj: Any, held: set[int]) -> int | None:

@@ -35,6 +35,7 @@ from .model import (
     Evidence,
     Frame,
     Opened,
+    Origin,
     Owner,
     Released,
     Request,
@@ -87,6 +88,13 @@ class _Life:
     connected: int = 0
     connections: dict[int, Connection] = field(default_factory=dict)
     """By the number of the socket, the newest last."""
+    _resolved: tuple[Frame | None, Origin] | None = None
+
+    def resolved(self, definition: Frame | None) -> Origin:
+        """Where it was opened; ``definition`` is where its test is defined."""
+        if self._resolved is None or self._resolved[0] != definition:
+            self._resolved = (definition, origin.resolve(self.opened.stack, definition))
+        return self._resolved[1]
 
 
 class Ledger:
@@ -262,6 +270,10 @@ class Ledger:
         """Whether anything at all is open, or was sent without a limit, for one of the owners."""
         return any(owner in self._unlimited or any(self._suspects(owner)) for owner in owners)
 
+    def has_open(self, owners: Iterable[Owner]) -> bool:
+        """Whether anything of one of the owners is open, and still exists."""
+        return any(life.state is State.OPEN for owner in owners for life in self._suspects(owner))
+
     def evidence(
         self,
         owners: Iterable[Owner],
@@ -354,7 +366,7 @@ class Ledger:
             kind=opened.kind,
             name=opened.name,
             library=opened.library,
-            origin=origin.resolve(opened.stack, definition),
+            origin=life.resolved(definition),
             owner=life.owner,
             nodeid=opened.nodeid,
             state=life.state,

@@ -113,6 +113,7 @@ class Monitor:
         self._shared: dict[tuple[str, str, int], int] = {}
         self._shared_numbers: set[int] = set()
         self._held: dict[int, str] = {}
+        self._holders_by_site: dict[tuple[str, int], Holder | None] = {}
         self._unfulfilled: dict[tuple[str, int], int] = {}
         # Not their idents, which are given again at once.
         self._own_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
@@ -251,13 +252,17 @@ class Monitor:
 
     def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
         self._await_finalizers()
+        proven: dict[int, Holder] = {}
         for generation in (1, 2):  # what a test leaves is young; a full collection takes ten times as long
-            if self._alive(ending) or self._strangers_of(ending):
-                _collect(generation)
-                self._drain()
+            alive = self._alive(ending)
+            proven = self._held_as_before(alive, around)
+            if len(proven) == len(alive) and not self._strangers_of(ending):
+                break  # it is held, and so no garbage
+            _collect(generation)
+            self._drain()
         if self._alive(ending) or self._strangers_of(ending):
             self._wait(ending, min(MOMENT, self.settings.grace))
-        held = self._holders(ending, around)
+        held = self._holders(ending, around, proven)
         if self._alive(ending) or self._strangers_of(ending):
             self._wait(ending, self.settings.grace, patiently=True)
         table = self._table(ending)
@@ -282,6 +287,8 @@ class Monitor:
 
     def _alive(self, ending: Sequence[Owner]) -> list[Finding]:
         """What would be reported now, and still exists."""
+        if not self._ledger.has_open(ending):
+            return []
         evidence = self._ledger.evidence(ending)
         return self._findings(Evidence(tuple(r for r in evidence.resources if r.alive)))
 
@@ -342,34 +349,41 @@ class Monitor:
 
     # --- who holds it ---------------------------------------------------------------------------------
 
-    def _holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, str]:
+    def _holders(self, ending: Sequence[Owner], around: Surroundings, proven: Mapping[int, Holder]) -> dict[int, str]:
         try:
-            return self._find_holders(ending, around)
+            return self._find_holders(ending, around, proven)
         except Exception as error:  # the findings stand, without the holder
             self.fault("search for holders", error)
             return {}
 
-    def _find_holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, str]:
+    def _held_as_before(self, alive: Sequence[Finding], around: Surroundings) -> dict[int, Holder]:
+        """Who holds what is open, by its number, where that is who held what the same line had made before."""
+        before = {f.resource: self._holders_by_site.get(_site(f)) for f in alive if f.resource is not None}
+        objects = self._recorder.objects(number for number, holder in before.items() if holder is not None)
+        if not objects:
+            return {}
+        search = _search(around, objects)
+        same = ((number, search.same_holder(obj, before[number])) for number, obj in objects.items())
+        return {number: holder for number, holder in same if holder is not None}
+
+    def _find_holders(
+        self, ending: Sequence[Owner], around: Surroundings, proven: Mapping[int, Holder]
+    ) -> dict[int, str]:
         """Move what a wider fixture holds to its scope, note what is shared, and name the other holders."""
-        alive = {f.resource: f for f in self._alive(ending) if f.resource is not None}
         held: dict[int, str] = {}
+        alive = {f.resource: f for f in self._alive(ending) if f.resource is not None}
         if not alive:
             return held
         objects = self._recorder.objects(alive)
-        search = Search(
-            fixtures={number: name for number, (name, _) in around.fixtures.items()},
-            test_modules=around.test_modules,
-            definitions=around.fixture_definitions,
-            opaque=around.opaque,
-            ignore=(id(objects),),
-        )
+        search = _search(around, objects)
         owners_of_threads = self._recorder.owners_of_threads(objects.keys())
         found: dict[tuple[str, int], list[Holder | None]] = {}
         for number, obj in objects.items():
-            answers = found.setdefault(_site(alive[number]), [])
+            site = _site(alive[number])
+            answers = found.setdefault(site, [])
             if len(answers) < MAX_SEARCHES:
-                answers.append(search.holder(obj))
-            holder = answers[-1]
+                answers.append(proven.get(number) or search.holder(obj))
+            holder = self._holders_by_site[site] = answers[-1]
             if holder is not None:
                 held[number] = holder.name
                 self._reassign(number, alive[number], holder, ending, around)
@@ -468,6 +482,16 @@ class Monitor:
                 )
             )
         return found
+
+
+def _search(around: Surroundings, objects: dict[int, object]) -> Search:
+    return Search(
+        fixtures={number: name for number, (name, _) in around.fixtures.items()},
+        test_modules=around.test_modules,
+        definitions=around.fixture_definitions,
+        opaque=around.opaque,
+        ignore=(id(objects),),
+    )
 
 
 def _collect(generation: int = 2) -> bool:

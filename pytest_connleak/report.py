@@ -104,9 +104,10 @@ class Entry:
 
     def plain(self) -> dict[str, Any]:
         """Only dicts, lists, strings, numbers and None."""
-        values = asdict(self)
-        for name in ("connections", "stack", "library_stack"):
-            values[name] = list(values[name])
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values["connections"] = [{**connection} for connection in self.connections]
+        for name in ("stack", "library_stack"):
+            values[name] = [asdict(line) for line in values[name]]
         return values
 
 
