@@ -14,8 +14,8 @@ import ast
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from .errors import SettingError
 
@@ -32,8 +32,7 @@ VARIANTS = "[...]"
 _ENTRY = re.compile(r"(?P<fingerprint>\S+ \S+ .+?::.+?)(?: x(?P<lines>\d{1,6}))?(?:  # (?P<tests>.*))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A known finding: in how many lines of its function it is, and some of the tests that caused it."""
 
     lines: int = 1
@@ -44,8 +43,7 @@ class Known:
         return Known(max(self.lines, other.lines), some((*self.tests, *other.tests)))
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(NamedTuple):
     """What became of the tests, by their nodeids without parameters.
 
     Attributes:
@@ -63,8 +61,7 @@ class Ran:
     unchecked: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(NamedTuple):
     """The known findings by their fingerprints.
 
     Attributes:
@@ -72,7 +69,7 @@ class Baseline:
         root: the directory to which their paths are relative.
     """
 
-    known: Mapping[str, Known] = field(default_factory=dict)
+    known: Mapping[str, Known] = {}
     root: str = ""
 
     def covers(self, fingerprint: str) -> bool:
@@ -105,7 +102,7 @@ class Baseline:
         for fingerprint, now in seen.items():
             before = self.known.get(fingerprint)
             known[fingerprint] = now if before is None or ran.whole else before.joined(now)
-        return replace(self, known=known)
+        return self._replace(known=known)
 
     def pruned(self, seen: Mapping[str, Known], ran: Ran) -> Baseline:
         """Without what is fixed; nothing is added."""
@@ -113,8 +110,8 @@ class Baseline:
         known = {entry: known for entry, known in self.known.items() if entry not in fixed}
         for entry in known.keys() & seen.keys():
             if ran.whole and _had_its_chance(known[entry], ran):
-                known[entry] = replace(known[entry], lines=min(known[entry].lines, seen[entry].lines))
-        return replace(self, known=known)
+                known[entry] = known[entry]._replace(lines=min(known[entry].lines, seen[entry].lines))
+        return self._replace(known=known)
 
     def render(self) -> str:
         """The text of the file."""

@@ -6,12 +6,11 @@ Every entry has its reason and a link.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Habit:
+class Habit(NamedTuple):
     """A habit: findings of ``kind`` with a frame ``module.function``, or about an object, of this fnmatch pattern."""
 
     kind: str

@@ -133,7 +133,8 @@ class Search:
     ) -> None:
         self._fixtures = fixtures
         self._definitions = definitions
-        self._opaque_classes: dict[type, bool] = {}
+        self._classes: dict[int, tuple[bool, type]] = {}
+        """Whether a class is opaque, by its ``id()``: a metaclass may have a hash of its own."""
         self._test_modules = frozenset(test_modules)
         self._opaque = {id(cls): cls for cls in (*opaque, types.ModuleType, weakref.ref)}
         self._ignore = frozenset(ignore)
@@ -188,11 +189,11 @@ class Search:
         return namespace if type(namespace) is dict else None
 
     def _is_opaque(self, cls: type) -> bool:
-        known = self._opaque_classes.get(cls)
+        known = self._classes.get(id(cls))
         if known is None:
-            known = _top(_address(cls)[0]) in _RUNNER or not self._opaque.keys().isdisjoint(map(id, _mro(cls)))
-            self._opaque_classes[cls] = known
-        return known
+            opaque = _top(_address(cls)[0]) in _RUNNER or not self._opaque.keys().isdisjoint(map(id, _mro(cls)))
+            known = self._classes[id(cls)] = (opaque, cls)
+        return known[0]
 
     def _climb(self, suspect: object, seen: dict[int, Any]) -> tuple[_Sight, list[Any]]:
         """The best sight, and the objects from there down to the suspect.

@@ -121,7 +121,7 @@ class Judge:
     def _local_of(self, node: Node) -> Local:
         local = options.read_markers(node, self._settings, self._kinds)
         extra = self._extra_ignores if isinstance(node, pytest.Item) else ()
-        return replace(local, ignores=(*extra, *local.ignores))
+        return local._replace(ignores=(*extra, *local.ignores))
 
     def _last_tests(self, owners: dict[Owner, Node], item: pytest.Item | None) -> dict[Owner, str]:
         """The last test of each wider scope as it was collected.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import CodeType
 from typing import Literal, NamedTuple
 
@@ -33,8 +33,7 @@ class Owner(NamedTuple):
 PROCESS = Owner("", "process")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One line of a stack; ``user`` is true outside the standard library, site-packages and this plugin."""
 
     path: str
@@ -44,8 +43,7 @@ class Frame:
     user: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where something was made or sent: the nearest line of the user, and how it got from there."""
 
     place: Frame | None
@@ -63,8 +61,7 @@ class Origin:
         return self.inner[-1] if self.inner else None
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(NamedTuple):
     """What to write instead, as code, for what a library opens; each begins with ``with`` if that can be said so.
 
     ``{name}`` is the class's name and ``{body}`` what a fixture would have there.
@@ -94,8 +91,7 @@ class Limits(NamedTuple):
 _LIMITS = {(connect, read): Limits(connect, read) for connect in (False, True) for read in (False, True)}
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """A connection as psutil shows it; ``fd`` is None and ``status`` CLOSED when it is gone."""
 
     local: str
@@ -219,8 +215,7 @@ class State(str, enum.Enum):  # a str, whose hash is not computed in Python
     ABANDONED = "abandoned"
 
 
-@dataclass(frozen=True, slots=True)
-class Tracked:
+class Tracked(NamedTuple):
     """A resource that nobody closed and nothing else answers for, as far as it is known now."""
 
     id: int
@@ -245,8 +240,7 @@ class Tracked:
         return self.state is State.OPEN
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request that was sent without a limit."""
 
     name: str
@@ -259,13 +253,12 @@ class Request:
     nodeid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the rules look at: the open resources and the requests without limits of the ended scopes."""
 
     resources: tuple[Tracked, ...] = ()
     requests: tuple[Request, ...] = ()
-    advice: Mapping[str, Advice] = field(default_factory=dict)
+    advice: Mapping[str, Advice] = {}
     """What each library advises, by the name of its package or module."""
 
     def of(self, kind: ResourceKind) -> Iterator[Tracked]:
@@ -306,8 +299,7 @@ class Finding:
     """The ledger's number of the resource, so that what is known of it later can be added; None for requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What came out for the scopes that ended together: findings in the order of the run."""
 
     findings: tuple[Finding, ...] = ()

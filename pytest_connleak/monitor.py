@@ -10,8 +10,8 @@ import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from . import instrumentation, netstat, origin, rules
 from .holders import Holder, Search
@@ -53,8 +53,7 @@ _HUBS: Mapping[str, Callable[[Any], object]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What the test runner knows about the heap, asked for only when there is a suspect.
 
     Attributes:
@@ -68,13 +67,13 @@ class Surroundings:
         last_tests: the tests to charge for scopes wider than function, where it is not the one that ends now.
     """
 
-    fixtures: Mapping[int, tuple[str, Owner]] = field(default_factory=dict)
+    fixtures: Mapping[int, tuple[str, Owner]] = {}
     fixture_definitions: Collection[object] = ()
     test_modules: Collection[str] = ()
     opaque: tuple[type, ...] = ()
-    definitions: Mapping[Owner, Frame] = field(default_factory=dict)
-    local: Mapping[Owner, Local] = field(default_factory=dict)
-    last_tests: Mapping[Owner, str] = field(default_factory=dict)
+    definitions: Mapping[Owner, Frame] = {}
+    local: Mapping[Owner, Local] = {}
+    last_tests: Mapping[Owner, str] = {}
 
 
 @dataclass(slots=True)
@@ -274,7 +273,7 @@ class Monitor:
             shared=self._shared_numbers,
             seen=self._seen(ending, table),
         )
-        evidence = replace(evidence, resources=(*evidence.resources, *strangers))
+        evidence = evidence._replace(resources=(*evidence.resources, *strangers))
         findings = [_charge(f, around.last_tests.get(f.owner, nodeid)) for f in self._findings(evidence)]
         # In the order of the run; requests come last, since a session is made before it sends.
         findings.sort(key=lambda f: (f.resource is None, abs(f.resource or 0)))
@@ -296,7 +295,7 @@ class Monitor:
         """What the rules say; a rule that fails is switched off."""
         blind = self._installation.blind
         resources = tuple(r for r in evidence.resources if r.kind not in blind)
-        evidence = replace(evidence, resources=resources, advice=self._advice)
+        evidence = evidence._replace(resources=resources, advice=self._advice)
         findings: list[Finding] = []
         for rule in tuple(self._rules):
             try:

@@ -7,8 +7,8 @@ import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple
 
 from . import fingerprint, origin
 from .model import Finding, Frame
@@ -17,8 +17,7 @@ from .model import Finding, Frame
 _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of code, its path relative to the root directory where it lies below it."""
 
     path: str
@@ -107,7 +106,7 @@ class Entry:
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         values["connections"] = [{**connection} for connection in self.connections]
         for name in ("stack", "library_stack"):
-            values[name] = [asdict(line) for line in values[name]]
+            values[name] = [line._asdict() for line in values[name]]
         return values
 
 
@@ -147,8 +146,7 @@ class Tests:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """What there is to say of every finding of a kind.
 
     Attributes:

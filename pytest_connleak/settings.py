@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from .errors import SettingError
 
@@ -15,8 +14,7 @@ SharedPolicy = Literal["first", "fail", "allow"]
 LibraryPolicy = Literal["list", "fail"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
+class Ignore(NamedTuple):
     """Findings that are known and wanted: ``KIND PATTERN  # reason``, each of the two may be ``*``.
 
     The pattern is an :mod:`fnmatch` one and is held against ``path::function`` and the dotted
@@ -38,14 +36,13 @@ class Ignore:
         return f"{self.kind} {self.pattern}"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """All settings of a run, checked."""
 
     mode: Mode = "fail"
     mode_given: bool = False
     """Whether the mode comes from the command line, and so goes before the levels of the ini file."""
-    levels: Mapping[str, Mode] = field(default_factory=dict)
+    levels: Mapping[str, Mode] = {}
     """The kinds that have a level of their own in the ini file."""
     selected: frozenset[str] = frozenset()
     """The only kinds that are wanted, on the command line; all if there is none."""
@@ -74,16 +71,14 @@ class Settings:
         return self.mode if level == "off" and kind in self.selected else level
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFile:
+class ReportFile(NamedTuple):
     """A file to be written, and the format of it."""
 
     format: str
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Local:
+class Local(NamedTuple):
     """What markers say for one test, class or module."""
 
     mode: Mode | None = None

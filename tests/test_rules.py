@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pytest_connleak import rules
@@ -31,7 +29,7 @@ RULES = {rule.kind: rule for rule in rules.discover()}
 
 def tracked(kind: ResourceKind, **values: object) -> Tracked:
     base = Tracked(1, kind, f"some.{kind.title()}", "some", ORIGIN, TEST, TEST.nodeid, State.OPEN)
-    return replace(base, **values)  # type: ignore[arg-type]  # the fields of Tracked
+    return base._replace(**values)  # type: ignore[arg-type]  # the fields of Tracked
 
 
 def findings(*resources: Tracked, requests: tuple[Request, ...] = (), require: Require | None = None) -> list[Finding]:
@@ -40,7 +38,7 @@ def findings(*resources: Tracked, requests: tuple[Request, ...] = (), require: R
 
 
 def request(limits: Limits, *, line: int = 7, owner: Owner = TEST) -> Request:
-    place = replace(PLACE, line=line)
+    place = PLACE._replace(line=line)
     return Request(
         "requests.Session", "requests", "GET", "http://x/", limits, Origin(place, (place,)), owner, owner.nodeid
     )

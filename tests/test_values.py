@@ -130,7 +130,7 @@ def test_used_ignores_are_known() -> None:
 
 
 def test_habits_of_libraries() -> None:
-    frame = replace(INNER, module="urllib3", function="<module>")
+    frame = INNER._replace(module="urllib3", function="<module>")
     pool = replace(LEAK, kind="unclosed-pool", origin=Origin(PLACE, (PLACE,), (frame,)))
     assert status_of(pool) == "library"
     assert status_of(pool, run=Settings(library="fail")) == "leak"

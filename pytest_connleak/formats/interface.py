@@ -7,14 +7,13 @@ kind is written.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .. import files
 from ..report import Report
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """A format, by the name of the module that renders it."""
 
     module: str

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import origin
 from ..model import Advice, ResourceKind
@@ -37,8 +37,7 @@ After = Callable[[Probe, Call], None]
 Around = Callable[[Probe, Call], Generator[None, Outcome, None]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Observer:
+class Observer(NamedTuple):
     """A function to tell about the calls of ``target`` (``module:Class.method``).
 
     ``optional`` if not every supported version, or not every copy of the library, has the target.
