@@ -271,7 +271,7 @@ class Monitor:
             definitions=around.definitions,
             held={**self._held, **held},
             shared=self._shared_numbers,
-            seen=self._seen(ending, table),
+            seen=self._seen(ending),
         )
         evidence = evidence._replace(resources=(*evidence.resources, *strangers))
         findings = [_charge(f, around.last_tests.get(f.owner, nodeid)) for f in self._findings(evidence)]
@@ -438,7 +438,7 @@ class Monitor:
 
     def _table(self, ending: Sequence[Owner]) -> Mapping[int, Connection]:
         """The connections of the process by descriptor, if there is anything to describe."""
-        if not self._strangers_of(ending) and not self._recorder.objects(self._ledger.sockets_of(ending)):
+        if not self._strangers_of(ending):
             return {}
         try:
             table = netstat.connections()
@@ -451,13 +451,15 @@ class Monitor:
                 self._ledger.note_local_end(connection.local)
         return table
 
-    def _seen(self, ending: Sequence[Owner], table: Mapping[int, Connection]) -> dict[int, Connection]:
+    def _seen(self, ending: Sequence[Owner]) -> dict[int, Connection]:
         """The sockets that still exist as the system sees them, by their number."""
-        if not table:
-            return {}
         objects = self._recorder.objects(self._ledger.sockets_of(ending))
-        numbers = {number: getattr(obj, "fileno", int)() for number, obj in objects.items()}
-        return {number: table[descriptor] for number, descriptor in numbers.items() if descriptor in table}
+        try:
+            seen = {number: netstat.connection(obj) for number, obj in objects.items()}
+        except Exception as error:  # as above
+            self.fault("psutil", error)
+            return {}
+        return {number: connection for number, connection in seen.items() if connection is not None}
 
     def _describe_strangers(self, ending: Sequence[Owner], table: Mapping[int, Connection]) -> list[Tracked]:
         """The network connections among the strangers; pipes between processes and the like are none."""

@@ -370,10 +370,17 @@ class Recorder:
         return ref if ref is not None and ref() is obj else None
 
     def objects(self, numbers: Iterable[int]) -> dict[int, object]:
-        """The live objects of these numbers; the caller must let go of them soon."""
+        """The live objects of these numbers, in their order; the caller must let go of them soon."""
         wanted = set(numbers)
-        found = ((ref.id, ref()) for ref in list(self._known.values()) if ref.id in wanted)
-        return {number: obj for number, obj in found if obj is not None}
+        found = {}
+        for ref in reversed(list(self._known.values())):  # what is asked for is mostly new
+            if not wanted:
+                break
+            if ref.id in wanted:
+                wanted.remove(ref.id)
+                if (obj := ref()) is not None:
+                    found[ref.id] = obj
+        return dict(sorted(found.items()))
 
     def descriptors(self) -> list[int]:
         """The file descriptors of the live sockets that are known."""
