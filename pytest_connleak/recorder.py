@@ -285,21 +285,23 @@ class Recorder:
         ref = self._known.get(id(obj))
         if ref is None or ref() is not obj:
             return
-        request = self.in_flight
-        first = counts or request is None
-        if request is not None:
-            if ref.closed_at > request.began:
-                return
-            if not request.counted and (request.client == ref.id or request.client is None):
-                first = request.counted = True
+        request = _in_flight.get()
+        if request is None or request.over:
+            counts = True
+        elif ref.closed_at > request.began:
+            return
+        elif not request.counted and (request.client == ref.id or request.client is None):
+            counts = request.counted = True
         if len(self.events) != self._length:
+            self._length = len(self.events)
             self._run += 1
         sent = ref.sent
         if sent is None or ref.run != self._run or sent.owner is not self.owner:
-            ref.run, ref.sent = self._run, (sent := Sent(ref.id, self.owner, 0))
-            self._append(sent)
-        self._length = len(self.events)
-        sent.requests += first
+            ref.run, ref.sent = self._run, Sent(ref.id, self.owner, int(counts))
+            self._append(ref.sent)  # complete, for it may be handed over at once
+            self._length = len(self.events)
+        elif counts:
+            sent.requests += 1
 
     def connected(self, number: int, connection: Connection, *, active: bool) -> None:
         """A socket has these addresses."""
@@ -392,7 +394,7 @@ class Recorder:
         if len(self._dead) > MAX_WAITING:
             self.bury()
         events: list[Event] = []
-        self._length = -1
+        self._run += 1
         while self.events:
             event = self.events.popleft()
             if isinstance(event, _Ref):
@@ -510,7 +512,10 @@ class Recorder:
         A call within a call is a request of its own only where the user's code made it: a hook that
         fetches a token is one, a redirect is none.
         """
-        outer, number = self.in_flight, self.find(client)
+        outer, ref = _in_flight.get(), self._known.get(id(client))
+        number = ref.id if ref is not None and ref() is client else None
+        if outer is not None and outer.over:
+            outer = None
         if outer is not None:
             # A client that knows nothing of the limits yet has only passed its own call on.
             own = number is not None and outer.client == number and outer.limits is UNKNOWN
@@ -581,8 +586,8 @@ class Recorder:
 
     def request_of(self, client: object) -> InFlight | None:
         """The request under way, if it is this client that the user called."""
-        request, number = self.in_flight, self.find(client)
-        return request if request is not None and number is not None and request.client == number else None
+        request = self.in_flight
+        return request if request is not None and request.client == self.find(client) is not None else None
 
     @property
     def in_flight(self) -> InFlight | None:

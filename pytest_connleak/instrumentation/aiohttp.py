@@ -85,7 +85,8 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     begun = probe.begin(session, call.library, method, url, effective, response_name=name, traits=ASYNC)
     if not session.closed:  # a closed session refuses the request
         probe.sent(session)
-        _adopt_connector(probe, session)
+        if probe.may_adopt(session):
+            _adopt_connector(probe, session)
         if not session.connector_owner:
             probe.sent(session.connector, counts=begun is not None)
     sending = probe.in_flight

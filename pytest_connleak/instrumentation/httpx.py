@@ -57,7 +57,8 @@ def send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     if not client.is_closed:  # a closed client refuses the request
         probe.sent(client)
     outcome = yield
-    probe.adopted(client, _pools(client))
+    if probe.may_adopt(client):  # transports may make their pools when they need them
+        probe.adopted(client, _pools(client))
     probe.end(begun, outcome.error)
 
 
