@@ -166,7 +166,7 @@ class Search:
             return None
         seen = {id(top)}
         levels: list[list[Any]] = [[top]]
-        for _ in range(other.depth):
+        for _ in range(2 * other.depth):  # the __dict__ of an object may be one step more
             below = gc.get_referents(*levels[-1])
             numbers = set(map(id, below))
             if id(suspect) in numbers:
@@ -179,7 +179,7 @@ class Search:
             if len(seen) > NEARBY:
                 break
             new = [each for each in below if id(each) in numbers]
-            levels.append([each for each in new if gc.is_tracked(each) and not self._is_opaque(type(each))])
+            levels.append([each for each in new if self._leads_on(each)])
         return None
 
     def _top_of(self, holder: Holder) -> object:
@@ -187,6 +187,13 @@ class Search:
             return next((each for each in self._definitions if id(each) == holder.fixture), None)
         namespace = getattr(sys.modules.get(holder.path[0]), "__dict__", None)
         return namespace if type(namespace) is dict else None
+
+    def _leads_on(self, obj: object) -> bool:
+        """Whether what is below it is held by who holds it: below a class, or another module, it is held by that."""
+        cls = type(obj)
+        if not gc.is_tracked(obj) or issubclass(cls, type) or self._is_opaque(cls):
+            return False
+        return not (cls is dict and _is_namespace(obj))
 
     def _is_opaque(self, cls: type) -> bool:
         known = self._classes.get(id(cls))
@@ -265,7 +272,7 @@ class Search:
         module, name = _address(cls)
         if self._is_opaque(cls):
             return _DEAD_END
-        if cls is dict and "__name__" in obj and ("__spec__" in obj or "__builtins__" in obj):
+        if cls is dict and _is_namespace(obj):
             return self._namespace(_text(obj["__name__"]))
         if issubclass(cls, type):
             module, name = _address(obj)
@@ -315,6 +322,10 @@ def _holder(sight: _Sight, chain: list[Any]) -> Holder:
     name = _shortened(sight.name + "".join(steps), 160)
     steps[:1] = [step.removeprefix(".") for step in steps[:1]]
     return Holder(sight.kind, name, None, (sight.name, *steps), depth)
+
+
+def _is_namespace(obj: Any) -> bool:
+    return "__name__" in obj and ("__spec__" in obj or "__builtins__" in obj)
 
 
 def _refers_to(obj: object, other: object) -> bool:

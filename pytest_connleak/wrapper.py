@@ -128,9 +128,11 @@ def wrap(
     functools.update_wrapper(wrapper, original)
     wrapper.__defaults__ = getattr(original, "__defaults__", None)
     wrapper.__kwdefaults__ = getattr(original, "__kwdefaults__", None)
-    with suppress(TypeError, ValueError):  # some methods written in C have no signature
-        # For inspect.getfullargspec(), which does not follow __wrapped__.
-        wrapper.__signature__ = inspect.signature(original)
+    code = getattr(original, "__code__", None)
+    if parameters is _ANY and (code is None or code.co_argcount):
+        with suppress(TypeError, ValueError):  # some methods written in C have no signature
+            # For inspect.getfullargspec(), which does not follow __wrapped__.
+            wrapper.__signature__ = inspect.signature(original)
     return wrapper  # type: ignore[no-any-return]
 
 

@@ -777,3 +777,74 @@ def test_fixtures_of_pytest(request: Any, module_app: App, module_factory: Any, 
     assert made is not None
     assert (made.name, made.fixture) == ("fixture 'module_factory'", id(definitions["module_factory"]))
     assert among.holder(narrow) is None
+
+
+# --- held as the one before -------------------------------------------------------------------------------
+
+
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One entry for each pass through the heap."""
+    seen: list[object] = []
+    get_referrers = gc.get_referrers
+    monkeypatch.setattr(gc, "get_referrers", lambda *objs: seen.append(None) or get_referrers(*objs))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("held", "add", "name"),
+    [
+        ("[*_all]", "_all = []; add = lambda thing: _all.append(thing)", "._all[1]"),
+        ("[*_all.values()]", "_all = {}; add = lambda thing: _all.setdefault(len(_all), thing)", "._all[1]"),
+        ("[*_all]", "_all = set(); add = lambda thing: _all.add(thing)", "._all"),
+        ("app.all", "app = App(); app.all = []; add = lambda thing: app.all.append(thing)", ".app.all[1]"),
+    ],
+)
+def test_what_is_held_as_another_is_found_without_a_pass_through_the_heap(
+    module: Callable[..., types.ModuleType], monkeypatch: pytest.MonkeyPatch, held: str, add: str, name: str
+) -> None:
+    made = module(add)
+    made.add(Thing())
+    (one,) = eval(held, made.__dict__)
+    before = holder(one)
+    made.add(Thing())
+    (other,) = (thing for thing in eval(held, made.__dict__) if thing is not one)
+    passed = passes(monkeypatch)
+
+    found = search().same_holder(other, before)
+
+    assert found is not None
+    assert (found.kind, found.name) == ("module", "myapp.api" + name)
+    assert not passed
+    assert found == holder(other)
+    assert passed
+
+
+def test_what_is_held_elsewhere_is_not_taken_for_it(module: Callable[..., types.ModuleType]) -> None:
+    made = module("_all = [Thing()]")
+    before = holder(made._all[0])
+    assert before is not None
+    own, cycle = Thing(), Thing()
+    cycle.me = cycle  # type: ignore[attr-defined]
+    other = module("_others = [Thing()]", "myapp.other")
+    made._other = other
+    made._function = types.FunctionType(compile("0", "", "eval"), other.__dict__)
+    made._class = type("C", (), {"thing": Thing()})
+
+    for suspect in (own, cycle, other._others[0], made._class.thing):
+        assert search().same_holder(suspect, before) is None
+
+
+def test_a_fixture_holds_what_it_held_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [Thing()]
+    definition = Definition(made)
+    before = holder(made[0], definition)
+    made.append(Thing())
+    passed = passes(monkeypatch)
+
+    found = search(definition, definitions=[definition]).same_holder(made[1], before)
+
+    assert found is not None
+    assert (found.kind, found.fixture) == ("fixture", id(definition))
+    assert not passed
+    # The fixture is gone, and something else may have its address.
+    assert search().same_holder(made[1], before) is None

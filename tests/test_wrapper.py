@@ -1,0 +1,186 @@
+"""A wrapper does what the method does, however that takes its arguments."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import weakref
+from collections.abc import Callable, Iterator
+from functools import wraps
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_connleak.instrumentation import Probe
+from pytest_connleak.wrapper import MANY, Call, wrap
+
+
+def plain(self: Any, a: Any, b: Any = 2) -> Any:
+    return self, a, b
+
+
+def positional_only(self: Any, a: Any, /, b: Any = 2) -> Any:
+    return self, a, b
+
+
+def keyword_only(self: Any, a: Any, *, b: Any = 2) -> Any:
+    return self, a, b
+
+
+def everything(self: Any, a: Any, /, b: Any = 2, *rest: Any, c: Any = 3, **more: Any) -> Any:
+    return self, a, b, rest, c, more
+
+
+def nothing_but_stars(*args: Any, **kwargs: Any) -> Any:
+    return args, kwargs
+
+
+def with_names_of_the_wrapper(self: Any, result: Any, call: Any = 1, *, original: Any = 2) -> Any:
+    return self, result, call, original
+
+
+def many_keywords(self: Any, *, a: Any = 1, b: Any = 2, c: Any = 3, d: Any = 4) -> Any:
+    return self, a, b, c, d
+
+
+@wraps(plain)
+def decorated(*args: Any, **kwargs: Any) -> Any:
+    return plain(*args, **kwargs)
+
+
+METHODS = [
+    plain,
+    positional_only,
+    keyword_only,
+    everything,
+    nothing_but_stars,
+    with_names_of_the_wrapper,
+    many_keywords,
+    decorated,
+]
+ARGUMENTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    ((0,), {}),
+    ((0, 1), {}),
+    ((0, 1, 5), {}),
+    ((0, 1, 5, 6), {}),
+    ((0, 1), {"b": 5}),
+    ((0,), {"a": 1, "b": 5}),
+    ((0, 1), {"c": 5, "z": 6}),
+    ((0, 1), {"original": 5, "call": 6}),
+    ((0,), {"d": 5, "a": 6}),
+    ((0, 1), {"a": 2}),
+    ((), {}),
+]
+
+
+class Watched(SimpleNamespace):
+    """What is asked of a patch and of an observer."""
+
+    told = True
+    library = "library"
+    when: Callable[[Probe, Any], bool] | None = None
+    around = False
+
+
+def outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except TypeError as error:
+        return str(error)
+
+
+def tells(calls: list[Call], around: bool) -> Callable[..., Any]:
+    def after(probe: Probe, call: Call) -> None:
+        calls.append(call)
+
+    def generator(probe: Probe, call: Call) -> Iterator[None]:
+        calls.append(call)
+        yield
+
+    return generator if around else after
+
+
+def wrapped(function: Any, calls: list[Call], *, around: bool = False) -> Any:
+    observer = Watched(function=tells(calls, around), around=around)
+    return wrap(function, observer, Watched(), Probe(), lambda _, error: pytest.fail(str(error)))
+
+
+@pytest.mark.parametrize("around", [False, True])
+@pytest.mark.parametrize("function", METHODS, ids=lambda function: function.__name__)
+def test_a_call_is_what_it_was(function: Any, around: bool) -> None:
+    calls: list[Call] = []
+    wrapper = wrapped(function, calls, around=around)
+    for args, kwargs in ARGUMENTS:
+        assert outcome(wrapper, args, kwargs) == outcome(function, args, kwargs)
+    if not around:  # else it is told before it is known that the call fails
+        succeed = [args for args, kwargs in ARGUMENTS if not isinstance(outcome(function, args, kwargs), str)]
+        assert len(calls) == sum(args != () for args in succeed)
+    assert inspect.signature(wrapper) == inspect.signature(function)
+    assert inspect.getfullargspec(wrapper) == inspect.getfullargspec(function)
+
+
+@pytest.mark.parametrize("function", METHODS, ids=lambda function: function.__name__)
+def test_an_observer_sees_the_arguments(function: Any) -> None:
+    calls: list[Call] = []
+    wrapper = wrapped(function, calls)
+    assert outcome(wrapper, (0, 1), {"b": 5}) == outcome(function, (0, 1), {"b": 5})
+    if calls:
+        assert calls[0].instance == 0
+        assert calls[0].argument(0, "a") == 1
+        assert calls[0].argument(1, "b") == 5
+
+
+def test_many_keywords_are_passed_on_as_they_came() -> None:
+    """To name each of them costs more; the one with more than so many shows that there is such a case."""
+    assert len(inspect.getfullargspec(many_keywords).kwonlyargs) > MANY
+    calls: list[Call] = []
+    wrapped(many_keywords, calls)(0, d=5)
+    assert calls[0].kwargs == {"d": 5}
+
+
+def test_an_error_of_the_method_leaves_no_cycle() -> None:
+    class MarkedError(Exception):
+        pass
+
+    def fails(self: object) -> None:
+        raise MarkedError
+
+    wrapper = wrapped(fails, [], around=True)
+    gc.disable()
+    try:
+        try:
+            wrapper(0)
+        except MarkedError as error:
+            reference = weakref.ref(error)
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+def test_an_error_of_a_signals_handler_leaves_no_cycle() -> None:
+    """A handler is known by having been given the frame that it interrupted; here an observer calls it."""
+
+    class AlarmError(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        raise AlarmError
+
+    struck: list[bool] = []
+
+    def observes(probe: Probe, call: Call) -> None:
+        if not struck:
+            struck.append(True)
+            handler(14, inspect.currentframe())
+
+    wrapper = wrap(plain, Watched(function=observes), Watched(), Probe(), lambda *_: pytest.fail("disabled"))
+    gc.disable()
+    try:
+        try:
+            wrapper(0, 1)
+        except AlarmError as error:
+            reference = weakref.ref(error)
+        assert reference() is None
+    finally:
+        gc.enable()
