@@ -82,6 +82,13 @@ def neighbours(session: nox.Session) -> None:
     session.run("pytest", "-p", "no:flaky", *files, *session.posargs)  # it breaks each pytest that is run in a test
 
 
+@nox.session(python="3.11")
+def benchmarks(session: nox.Session) -> None:
+    """What the plugin costs, in instructions; valgrind counts them, and must be installed."""
+    session.install(".[test]")
+    session.run("python", "-m", "benchmarks", "instructions", "--check")
+
+
 @nox.session(python="3.11", default=False)
 def others(session: nox.Session) -> None:
     """Suites that nobody here wrote, without and with the plugin: ``nox -s others -- requests``, or all of them."""

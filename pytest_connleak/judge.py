@@ -39,6 +39,7 @@ class Judge:
         self._kinds = kinds
         self._root = str(config.rootpath)
         self._parts: list[Owner] = []
+        self._last: dict[Owner, str] = {}
         self._extra_ignores: list[Ignore] = []
         self._kept: list[Finding] = []
         self._numbers = count(1)
@@ -107,7 +108,7 @@ class Judge:
             # A fixture that is a method has the instance of the first test in its frame: it does not hold for it.
             opaque=(*_OPAQUE, *filter(None, [getattr(item, "cls", None)])),
             definitions=dict.fromkeys([*owners, nodes.owner(item)], nodes.definition(item)) if item is not None else {},
-            last_tests=self._last_tests(owners, item),
+            last_tests=self._last_tests(item),
             local=self._local(owners),
         )
 
@@ -123,7 +124,7 @@ class Judge:
         extra = self._extra_ignores if isinstance(node, pytest.Item) else ()
         return local._replace(ignores=(*extra, *local.ignores))
 
-    def _last_tests(self, owners: dict[Owner, Node], item: pytest.Item | None) -> dict[Owner, str]:
+    def _last_tests(self, item: pytest.Item | None) -> dict[Owner, str]:
         """The last test of each wider scope as it was collected.
 
         Without pytest-xdist it is the one that ends.  A worker runs the tests of a module in part, and another part
@@ -131,13 +132,11 @@ class Judge:
         """
         if item is None or not hasattr(self._config, "workerinput"):
             return {}
-        found: dict[Owner, str] = {}
-        for candidate in item.session.items:
-            for node in nodes.chain(candidate):
-                owner = nodes.owner(node)
-                if owner in owners:
-                    found[owner] = candidate.nodeid
-        return found
+        if not self._last:
+            for candidate in item.session.items:
+                for node in nodes.chain(candidate)[:-1]:
+                    self._last[nodes.owner(node)] = candidate.nodeid
+        return self._last
 
     def _warned(self, verdict: Verdict, item: pytest.Item) -> Verdict:
         """Emit the warnings; one that the filters turn into an error is a failure."""

@@ -65,6 +65,8 @@ MAX_LOCAL_ENDS = 4096
 
 
 _LifeEvent = Disowned | Sent | Connected | Released | Closed | Abandoned | ClosedWith | Collected
+# Shared by all that have none.
+_NO_CONNECTIONS: dict[int, Connection] = {}
 # In these states nobody has closed a resource.
 _UNCLOSED = frozenset({State.OPEN, State.COLLECTED, State.ABANDONED})
 
@@ -78,7 +80,7 @@ class _Life:
     state: State = State.OPEN
     judged: bool = False
     collected: bool = False
-    parents: frozenset[int] = frozenset()
+    parents: tuple[int, ...] = ()
     children: tuple[int, ...] = ()
     requests: int = 0
     in_use: bool = False
@@ -86,7 +88,7 @@ class _Life:
     active: bool = False
     """Of a socket: whether it connected, rather than being accepted or made from a descriptor."""
     connected: int = 0
-    connections: dict[int, Connection] = field(default_factory=dict)
+    connections: dict[int, Connection] = field(default_factory=lambda: _NO_CONNECTIONS)
     """By the number of the socket, the newest last."""
     _resolved: tuple[Frame | None, Origin] | None = None
 
@@ -144,7 +146,7 @@ class Ledger:
         elif isinstance(event, Disowned):
             for parent in self._parents(life):
                 parent.children = tuple(number for number in parent.children if number != event.id)
-            life.parents = frozenset()
+            life.parents = ()
         else:
             self._turn(life, type(event))
         if life.collected and (life.state not in _UNCLOSED or life.judged or life.parents):
@@ -159,7 +161,7 @@ class Ledger:
     def _send(self, life: _Life, event: Sent) -> None:
         if life.parents and not any(True for _ in self._parents(life)):
             # What answered for it is closed and gone: who sends does.
-            life.parents = frozenset()
+            life.parents = ()
             life.judged = False
             self.move(event.id, event.owner)
         self._use(life, event)
@@ -193,9 +195,10 @@ class Ledger:
             child = self._lives.get(number)
             if child is None:
                 continue
-            new = event.parent not in child.parents
-            child.parents |= {event.parent}
-            if parent is not None and new:
+            if event.parent in child.parents:
+                continue
+            child.parents += (event.parent,)
+            if parent is not None:
                 for socket, connection in child.connections.items():
                     self._note_connection(parent, socket, connection)
 
@@ -213,6 +216,8 @@ class Ledger:
             life.connected += 1
         else:  # TLS makes a new socket of the same connection
             del life.connections[known]
+        if life.connections is _NO_CONNECTIONS:
+            life.connections = {}
         life.connections[socket] = connection
         if len(life.connections) > MAX_CONNECTIONS:
             del life.connections[next(iter(life.connections))]

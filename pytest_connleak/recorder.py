@@ -42,7 +42,7 @@ from .model import (
 
 # Events that may wait for the next test's end; past that they are handed over early, so that a test which
 # sends a million requests does not hold a million events.
-MAX_WAITING = 8192
+MAX_WAITING = 1024
 
 # The layers that a request passes on its way down; see InFlight.reached.
 CLIENT, ADAPTER, CONNECTION = 0, 1, 2
