@@ -1,7 +1,10 @@
 """Runs a generated suite, and counts its instructions or its seconds.
 
-Instructions are counted by callgrind, and repeat to a millionth.  Seconds are of the processor (user and system, with
-those of child processes), and are compared in pairs, one run right after the other, since machines are noisy.
+Instructions are counted by callgrind, and repeat to a millionth where the collector of garbage is off: one collection
+of the whole heap more, or less, is 1 % of the slope of a thousand tests, and when it comes is chance.
+
+Seconds are of the processor (user and system, with those of child processes), and are compared in pairs, one run right
+after the other, since machines are noisy.
 """
 
 from __future__ import annotations
@@ -92,9 +95,9 @@ def instructions(suite: Suite, size: int, *options: str, python: tuple[str, ...]
     """
     if shutil.which("valgrind") is None:
         raise RuntimeError("valgrind counts the instructions, and is not installed")
-    with written(suite.files(size)) as directory:
+    with written({**suite.files(size), "uncollected.py": "import gc\ngc.disable()"}) as directory:
         counting = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={os.devnull}", sys.executable)
-        done = run(directory, *counting, *python, *options)
+        done = run(directory, *counting, *python, "-p", "uncollected", *options)
     count = re.search(r"Collected : (\d+)", done.stderr)
     if count is None:
         raise RuntimeError(done.stderr)

@@ -157,15 +157,18 @@ class Monitor:
         """Put everything back."""
         self._installation.stop()
 
-    def renew(self) -> None:
-        """Watch again what others have put back as it was."""
-        self._installation.renew()
-
     # --- whose it is ----------------------------------------------------------------------------------
 
-    def enter(self, owner: Owner, nodeid: str) -> None:
+    def begin(self, owner: Owner, nodeid: str) -> None:
         """What is made from now on belongs to ``owner``, while the test ``nodeid`` runs."""
-        self._recorder.owner, self._recorder.nodeid = owner, nodeid
+        self._installation.renew()
+        recorder = self._recorder
+        recorder.owner, recorder.nodeid = owner, nodeid
+
+    def end(self) -> None:
+        """What is made from now on belongs to the process."""
+        recorder = self._recorder
+        recorder.owner, recorder.nodeid = PROCESS, ""
 
     @contextmanager
     def owned_by(self, owner: Owner, nodeid: str) -> Iterator[None]:

@@ -15,6 +15,7 @@ import os
 import socket
 import stat
 import sys
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from itertools import repeat
@@ -102,10 +103,8 @@ class Descriptors:
         try:
             if _System.stat(_DESCRIPTORS).st_size - number != self._count:
                 return False
-            for _ in map(_System.lseek, self._files, repeat(0), repeat(os.SEEK_CUR)):
-                pass  # or it would have raised
-            for _ in map(_System.fcntl, self._pipes, repeat(F_GETPIPE_SZ)):
-                pass
+            deque(map(_System.lseek, self._files, repeat(0), repeat(os.SEEK_CUR)), 0)  # or it raises
+            deque(map(_System.fcntl, self._pipes, repeat(F_GETPIPE_SZ)), 0)
             for link, target in self._links:
                 if _System.readlink(link) != target:
                     return False

@@ -62,15 +62,15 @@ def _overrides(cls: type[unittest.TestCase], *names: str) -> bool:
     return any(getattr(cls, name).__func__ is not getattr(unittest.TestCase, name).__func__ for name in names)
 
 
-def all_of(items: Iterable[pytest.Item]) -> dict[Node, None]:
-    """The items and all that they stand in, each once."""
-    found: dict[Node, None] = {}
+def collectors_of(items: Iterable[pytest.Item]) -> list[pytest.Collector]:
+    """All that the items stand in, each once."""
+    found: dict[int, Any] = {}  # by id(), as a node's hash is a function in Python
     for item in items:
-        node: Any = item
-        while node is not None and node not in found:
-            found[node] = None
+        node: Any = item.parent
+        while node is not None and id(node) not in found:
+            found[id(node)] = node
             node = node.parent
-    return found
+    return list(found.values())
 
 
 def ending(item: pytest.Item, nextitem: pytest.Item | None) -> list[Node]:

@@ -106,17 +106,23 @@ class Plugin:
         return f"connleak: {self.settings.mode}, watching {', '.join(watched)}; checks {', '.join(KINDS)}"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        lists_tests = self.tally.lists_tests
         for node in report.result or ():
             if isinstance(node, DoctestItem):
                 _register_doctest(node)
-            if self.tally.lists_tests and isinstance(node, pytest.Item):
+            if lists_tests and isinstance(node, pytest.Item):
                 self.tally.collected(node.nodeid)
         if not report.passed and report.nodeid:
             self.tally.ended(report.nodeid, passed=False)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        for node in nodes.all_of(items):
-            if any(mark.name == "connleak" for mark in node.own_markers):
+        collectors = nodes.collectors_of(items)
+        for collector in collectors:
+            if (module := getattr(collector, "module", None)) is not None:
+                self.judge.test_modules.add(module.__name__)
+        every: list[nodes.Node] = [*items, *collectors]
+        for node in every:
+            if node.own_markers and any(mark.name == "connleak" for mark in node.own_markers):
                 try:
                     options.read_markers(node, self.settings, KINDS)
                 except SettingError as error:
@@ -126,8 +132,6 @@ class Plugin:
                     self.tally.usage_error = str(error)
                     items.clear()
                     return
-            if not isinstance(node, pytest.Item) and (module := getattr(node, "module", None)) is not None:
-                self.judge.test_modules.add(module.__name__)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
@@ -145,11 +149,10 @@ class Plugin:
             self.monitor.tests_begin()
         self._last_item = item
         self._owner = tuple.__new__(Owner, (nodeid, "function"))  # what Owner() says in Python, at a third of its cost
-        self.monitor.renew()
-        self.monitor.enter(self._owner, nodeid)
+        self.monitor.begin(self._owner, nodeid)
 
     def leaves(self) -> None:
-        self.monitor.enter(PROCESS, "")
+        self.monitor.end()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: FixtureDef[Any], request: SubRequest) -> Generator[None, object, object]:
