@@ -156,10 +156,10 @@ class Search:
             seen.clear()
 
     def same_holder(self, suspect: object, other: Holder | None) -> Holder | None:
-        """The module or the fixture that holds ``other``, if it holds this object likewise; None is no answer.
+        """The module or the fixture that held another object, if it holds this one likewise; None is no answer.
 
         What one line of the program makes in many tests is mostly held in one place.  Searched for from there, it is
-        found, and shown to be no garbage, without a pass through the heap.
+        found without a pass through the heap; but not where a holder that is to be preferred may be found by that.
         """
         top = self._top_of(other) if other is not None else None
         if other is None or top is None:
@@ -185,6 +185,8 @@ class Search:
     def _top_of(self, holder: Holder) -> object:
         if holder.kind == "fixture":
             return next((each for each in self._definitions if id(each) == holder.fixture), None)
+        if holder.kind != "module" or self._fixtures:
+            return None
         namespace = getattr(sys.modules.get(holder.path[0]), "__dict__", None)
         return namespace if type(namespace) is dict else None
 

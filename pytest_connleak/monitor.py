@@ -254,17 +254,13 @@ class Monitor:
 
     def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
         self._await_finalizers()
-        proven: dict[int, Holder] = {}
         for generation in (1, 2):  # what a test leaves is young; a full collection takes ten times as long
-            alive = self._alive(ending)
-            proven = self._held_as_before(alive, around)
-            if len(proven) == len(alive) and not self._strangers_of(ending):
-                break  # it is held, and so no garbage
-            _collect(generation)
-            self._drain()
+            if self._alive(ending) or self._strangers_of(ending):
+                _collect(generation)
+                self._drain()
         if self._alive(ending) or self._strangers_of(ending):
             self._wait(ending, min(MOMENT, self.settings.grace))
-        held = self._holders(ending, around, proven)
+        held = self._holders(ending, around)
         if self._alive(ending) or self._strangers_of(ending):
             self._wait(ending, self.settings.grace, patiently=True)
         table = self._table(ending)
@@ -351,26 +347,14 @@ class Monitor:
 
     # --- who holds it ---------------------------------------------------------------------------------
 
-    def _holders(self, ending: Sequence[Owner], around: Surroundings, proven: Mapping[int, Holder]) -> dict[int, str]:
+    def _holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, str]:
         try:
-            return self._find_holders(ending, around, proven)
+            return self._find_holders(ending, around)
         except Exception as error:  # the findings stand, without the holder
             self.fault("search for holders", error)
             return {}
 
-    def _held_as_before(self, alive: Sequence[Finding], around: Surroundings) -> dict[int, Holder]:
-        """Who holds what is open, by its number, where that is who held what the same line had made before."""
-        before = {f.resource: self._holders_by_site.get(_site(f)) for f in alive if f.resource is not None}
-        objects = self._recorder.objects(number for number, holder in before.items() if holder is not None)
-        if not objects:
-            return {}
-        search = _search(around, objects)
-        same = ((number, search.same_holder(obj, before[number])) for number, obj in objects.items())
-        return {number: holder for number, holder in same if holder is not None}
-
-    def _find_holders(
-        self, ending: Sequence[Owner], around: Surroundings, proven: Mapping[int, Holder]
-    ) -> dict[int, str]:
+    def _find_holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, str]:
         """Move what a wider fixture holds to its scope, note what is shared, and name the other holders."""
         held: dict[int, str] = {}
         alive = {f.resource: f for f in self._alive(ending) if f.resource is not None}
@@ -384,7 +368,7 @@ class Monitor:
             site = _site(alive[number])
             answers = found.setdefault(site, [])
             if len(answers) < MAX_SEARCHES:
-                answers.append(proven.get(number) or search.holder(obj))
+                answers.append(search.same_holder(obj, self._holders_by_site.get(site)) or search.holder(obj))
             holder = self._holders_by_site[site] = answers[-1]
             if holder is not None:
                 held[number] = holder.name

@@ -21,6 +21,9 @@ from _pytest.runner import check_interactive_exception
 from .errors import ConnectionLeakError
 from .failure import ATTRIBUTE, OneFailure
 
+_EXIT = (pytest.exit.Exception,)
+_EXIT_OR_INTERRUPT = (pytest.exit.Exception, KeyboardInterrupt)
+
 
 class Watch(Protocol):
     """What is to be done as a test goes on."""
@@ -53,13 +56,12 @@ class RunHere:
         self._watch = watch
         self._failure = watch.failure
         self._hook: Any = None
-        self._reraise: tuple[type[BaseException], ...] = ()
         self._told: pytest.TestReport | None = None
         self.item: pytest.Item | None = None
         """The test that runs here now."""
 
     def take_precedence_over_runner(self, config: pytest.Config) -> None:
-        """Be asked just before pytest's runner is, and let pass what it lets pass.
+        """Be asked just before pytest's runner is.
 
         Plugins are asked in the reverse order of their registration, and this one may be registered before
         or after pytest-rerunfailures; there is no public way to say "last but one".
@@ -69,8 +71,6 @@ class RunHere:
         runner = next(impl for impl in impls if impl.plugin is config.pluginmanager.get_plugin("runner"))
         impls.remove(mine)
         impls.insert(impls.index(runner) + 1, mine)
-        interrupts = () if config.getoption("usepdb", False) else (KeyboardInterrupt,)
-        self._reraise = (pytest.exit.Exception, *interrupts)
 
     def pytest_runtest_protocol(self, item: Any, nextitem: pytest.Item | None) -> bool | None:
         """As ``_pytest.runner.pytest_runtest_protocol`` and ``runtestprotocol`` do it."""
@@ -138,7 +138,8 @@ class RunHere:
         """As ``_pytest.runner.call_and_report`` does it, but for the log."""
         hook = self._hook
         phase = partial(getattr(hook, f"pytest_runtest_{when}"), item=item, **arguments)  # no frame in a traceback
-        call = pytest.CallInfo.from_call(phase, when, self._reraise)
+        in_debugger = getattr(item.config.option, "usepdb", False)
+        call = pytest.CallInfo.from_call(phase, when, _EXIT if in_debugger else _EXIT_OR_INTERRUPT)
         report: pytest.TestReport = hook.pytest_runtest_makereport(item=item, call=call)
         self._failure.made(report)
         if check_interactive_exception(call, report):

@@ -292,14 +292,15 @@ class Recorder:
             return
         elif not request.counted and (request.client == ref.id or request.client is None):
             counts = request.counted = True
-        if len(self.events) != self._length:
-            self._length = len(self.events)
+        length = len(self.events)
+        if length != self._length:
+            self._length = length
             self._run += 1
         sent = ref.sent
         if sent is None or ref.run != self._run or sent.owner is not self.owner:
             ref.run, ref.sent = self._run, Sent(ref.id, self.owner, int(counts))
             self._append(ref.sent)  # complete, for it may be handed over at once
-            self._length = len(self.events)
+            self._length += 1  # and not as long as the queue is: a finalizer may have closed something meanwhile
         elif counts:
             sent.requests += 1
 
@@ -517,9 +518,7 @@ class Recorder:
         if outer is not None and outer.over:
             outer = None
         if outer is not None:
-            # A client that knows nothing of the limits yet has only passed its own call on.
-            own = number is not None and outer.client == number and outer.limits is UNKNOWN
-            if own or not origin.user_frame_below_plugin():
+            if not origin.user_frame_below_plugin():
                 outer.reached(layer, limits)
                 return None
             outer.delegated = True

@@ -45,10 +45,12 @@ class Outcome(NamedTuple):
 _AFTER = """
 {define} told({declared}):
     result = {wait}original({passed})
-    if patch.told{condition}{asked}:
-        call = new(Call, (library, {instance}, ({positional}), {keywords}, result))
+    if patch.told{condition}:
+        call = None
         try:
-            observe(probe, call)
+            if {asked}:
+                call = new(Call, (library, {instance}, ({positional}), {keywords}, result))
+                observe(probe, call)
         except Exception as error:
             if is_the_programs(error, call):
                 raise
@@ -57,15 +59,17 @@ _AFTER = """
 
 _AROUND = """
 {define} told({declared}):
-    if not (patch.told{condition}{asked}):
-        return {wait}original({passed})
+    observation = None
     try:
-        observation = observe(probe, new(Call, (library, {instance}, ({positional}), {keywords}, None)))
-        next(observation)
+        if patch.told{condition} and {asked}:
+            observation = observe(probe, new(Call, (library, {instance}, ({positional}), {keywords}, None)))
+            next(observation)
     except Exception as error:
         if is_the_programs(error):
             raise
         observation = None
+    if observation is None:
+        return {wait}original({passed})
     try:
         result = {wait}original({passed})
     except BaseException as error:
@@ -93,7 +97,7 @@ def wrap(
     source = (_AROUND if observer.around else _AFTER).format(
         define="async def" if asynchronous else "def",
         wait="await " if asynchronous else "",
-        asked=f" and when(probe, {parameters.instance})" if observer.when else "",
+        asked=f"when(probe, {parameters.instance})" if observer.when else "True",
         **parameters._asdict(),
     )
 
@@ -126,8 +130,8 @@ def wrap(
         },
     )
     functools.update_wrapper(wrapper, original)
-    wrapper.__defaults__ = getattr(original, "__defaults__", None)
-    wrapper.__kwdefaults__ = getattr(original, "__kwdefaults__", None)
+    if parameters is not _ANY:
+        wrapper.__defaults__, wrapper.__kwdefaults__ = original.__defaults__, original.__kwdefaults__
     code = getattr(original, "__code__", None)
     if parameters is _ANY and (code is None or code.co_argcount):
         with suppress(TypeError, ValueError):  # some methods written in C have no signature
@@ -195,7 +199,7 @@ def _compiled(source: str) -> CodeType:
 
 
 # The names that the wrappers use themselves.
-_TAKEN = frozenset(name for text in (_AFTER, _AROUND) for name in re.findall(r"\w+", text))
+_TAKEN = frozenset(name for text in (_AFTER, _AROUND, "when") for name in re.findall(r"\w+", text))
 
 
 def _end(

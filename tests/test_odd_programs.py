@@ -776,3 +776,88 @@ def test_a_standard_library_that_is_patched_while_the_verdict_comes(
     ]
     assert ran.outcomes == {"failed": 2, "passed": 3}
     assert "could not do" not in ran.output
+
+
+# --- what one line makes, in several places ---------------------------------------------------------------
+
+KEEPS_ALL = """
+    import requests
+
+    made = []
+
+
+    def make():
+        made.append(requests.Session())
+        return made[-1]
+
+
+    class Client:
+        def __init__(self):
+            self.session = make()
+            self.me = self
+
+        def __del__(self):
+            self.session.close()
+"""
+
+
+def test_a_fixture_holds_what_a_module_holds_too(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(myapp=KEEPS_ALL)
+    pytester.makepyfile("""
+        import myapp
+        import pytest
+
+
+        class Lazy:
+            session = None
+
+            def get(self):
+                self.session = self.session or myapp.make()
+
+
+        @pytest.fixture(scope="module")
+        def lazy():
+            lazy = Lazy()
+            yield lazy
+            lazy.session.close()
+
+
+        def test_shared():
+            myapp.make()
+
+
+        def test_of_the_fixture(lazy):
+            lazy.get()
+
+
+        def test_of_the_fixture_again(lazy):
+            lazy.get()
+    """)
+    ran = run()
+    assert ran.outcomes == {"passed": 3}
+    assert [(f["nodeid"].rpartition("::")[2], f["status"]) for f in ran.findings] == [("test_shared", "shared")]
+
+
+def test_what_closes_it_is_garbage(pytester: pytest.Pytester, run: RunTests) -> None:
+    """It is alive itself, as was what the same line made before; the collector has to run for what would close it."""
+    pytester.makepyfile(myapp=KEEPS_ALL)
+    pytester.makepyfile("""
+        import myapp
+
+        KEPT = []
+
+
+        def test_keeps():
+            KEPT.append(myapp.Client())
+
+
+        def test_drops():
+            myapp.Client()
+
+
+        def test_drops_another():
+            myapp.Client()
+    """)
+    ran = run()
+    assert ran.outcomes == {"passed": 3}
+    assert [f["nodeid"].rpartition("::")[2] for f in ran.findings] == ["test_keeps"]

@@ -614,3 +614,41 @@ def test_many_sockets_of_a_wider_scope_are_not_looked_at(monitor: Monitor, monke
     assert len(asked) < 50
     for sock in held:
         sock.close()
+
+
+# --- a client that calls itself ---------------------------------------------------------------------------
+
+
+class FetchesFirst(requests.Session):
+    """Before the user's request is sent, it sends one of its own: that is the user's code, too."""
+
+    first: requests.Response | None = None
+
+    def __init__(self, url: str, **kwargs: Any) -> None:
+        super().__init__()
+        self.url, self.kwargs = url, kwargs
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        if self.first is None:
+            self.first = requests.Response()
+            self.first = self.get(self.url, **self.kwargs)
+        return super().send(request, **kwargs)
+
+
+def test_a_call_within_a_call_of_the_same_client_is_one_of_its_own(monitor: Monitor, server: Server) -> None:
+    with FetchesFirst(f"{server.url}/stream", timeout=5, stream=True) as session:
+        session.get(server.url, timeout=5)
+    (unclosed,) = verdict(monitor)
+    assert unclosed.kind == "unclosed-response"
+    assert unclosed.origin.place is not None
+    assert unclosed.origin.place.function == "FetchesFirst.send"
+    del session
+
+
+def test_a_call_within_a_call_is_charged_to_its_own_line(monitor: Monitor, server: Server) -> None:
+    with FetchesFirst(server.url) as session:
+        session.get(server.url, timeout=5)
+    (missing,) = verdict(monitor)
+    assert missing.kind == "missing-timeout"
+    assert missing.origin.place is not None
+    assert missing.origin.place.function == "FetchesFirst.send"

@@ -40,6 +40,10 @@ def with_names_of_the_wrapper(self: Any, result: Any, call: Any = 1, *, original
     return self, result, call, original
 
 
+def with_a_parameter_called_when(self: Any, a: Any, when: Any = None) -> Any:
+    return self, a, when
+
+
 def many_keywords(self: Any, *, a: Any = 1, b: Any = 2, c: Any = 3, d: Any = 4) -> Any:
     return self, a, b, c, d
 
@@ -56,6 +60,7 @@ METHODS = [
     everything,
     nothing_but_stars,
     with_names_of_the_wrapper,
+    with_a_parameter_called_when,
     many_keywords,
     decorated,
 ]
@@ -137,6 +142,27 @@ def test_many_keywords_are_passed_on_as_they_came() -> None:
     calls: list[Call] = []
     wrapped(many_keywords, calls)(0, d=5)
     assert calls[0].kwargs == {"d": 5}
+
+
+@pytest.mark.parametrize("around", [False, True])
+def test_it_is_asked_first_whether_to_tell(around: bool) -> None:
+    calls: list[Call] = []
+    observer = Watched(function=tells(calls, around), around=around, when=lambda _, instance: instance == 1)
+    wrapper = wrap(with_a_parameter_called_when, observer, Watched(), Probe(), lambda *_: pytest.fail("disabled"))
+    assert (wrapper(0, 2), wrapper(1, 2)) == ((0, 2, None), (1, 2, None))
+    assert [call.instance for call in calls] == [1]
+
+
+@pytest.mark.parametrize("around", [False, True])
+def test_an_error_of_what_is_asked_first_is_not_the_programs(around: bool) -> None:
+    def fails(probe: Probe, instance: object) -> bool:
+        raise RuntimeError
+
+    errors: list[Exception] = []
+    observer = Watched(function=tells([], around), around=around, when=fails)
+    wrapper = wrap(plain, observer, Watched(), Probe(), lambda _, error: errors.append(error))
+    assert wrapper(0, 1) == (0, 1, 2)
+    assert [type(error) for error in errors] == [RuntimeError]
 
 
 def test_an_error_of_the_method_leaves_no_cycle() -> None:
