@@ -33,7 +33,7 @@ def test_calls(url):
     _Call(
         "requests.get",
         1.02,
-        1.31,
+        1.28,
         """
 import requests
 def test_calls(url):
@@ -44,7 +44,7 @@ def test_calls(url):
     _Call(
         "urllib3.PoolManager.request",
         1.03,
-        1.19,
+        1.205,
         """
 import urllib3
 def test_calls(url):
@@ -56,7 +56,7 @@ def test_calls(url):
     _Call(
         "httpx.Client.get",
         1.02,
-        1.06,
+        1.055,
         """
 import httpx
 def test_calls(url):
@@ -68,7 +68,7 @@ def test_calls(url):
     _Call(
         "aiohttp.ClientSession.get",
         1.03,
-        1.37,
+        1.23,
         """
 import asyncio
 import aiohttp
