@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .measure import ON, Files, Row, Suite, instructions, instructions_of_one_more, paired, seconds
 
 # What is imported is most of it: 60 files, of which the tests of most projects need all.
-REACHED_AT_START = 1.2
+REACHED_AT_START = 1.25
 
 EMPTY = Suite(lambda _: {}, (0, 0))
 
@@ -28,7 +28,8 @@ def wide(n: int) -> Files:
 
 def counted() -> Iterator[Row]:
     """The rows that are instructions."""
-    yield instructions_of_one_more("a trivial test", Suite(trivial, (500, 2000)), 1.015)
+    # valgrind has seven descriptors of its own in the process; to ask for these is 0.2 % of a test.
+    yield instructions_of_one_more("a trivial test", Suite(trivial, (500, 2000)), 1.015, 1.017)
     yield instructions_of_one_more("a test with ten fixtures", Suite(wide, (500, 2000)), 1.02)
     off, on = instructions(EMPTY, 0), instructions(EMPTY, 0, *ON)
     yield Row("an empty run", off / 1e6, on / 1e6, "million instructions", on / off, 1.03, REACHED_AT_START)
