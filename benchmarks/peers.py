@@ -38,7 +38,6 @@ PEERS = [
     _Peer("python -W error::ResourceWarning", python=("-W", "error::ResourceWarning")),
     _Peer("tracemalloc, 10 frames", python=("-X", "tracemalloc=10")),
     _Peer("a fixture with psutil before and after", conftest=_FIXTURE),
-    _Peer("pytest --lsof", ("--lsof",)),
     _Peer("pytest-openfiles", ("-p", "pytest_openfiles.plugin", "--open-files"), needs="pytest_openfiles"),
     _Peer("pyleak", ("-p", "pyleak.pytest_plugin"), conftest=_MARK, needs="pyleak"),
 ]
