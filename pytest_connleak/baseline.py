@@ -29,7 +29,7 @@ MORE = "..."
 # A test with parameters: one variant may cause what another does not.
 VARIANTS = "[...]"
 
-_ENTRY = re.compile(r"(?P<fingerprint>\S+ \S+ .+?::.+?)(?: x(?P<lines>\d{1,6}))?(?:  # (?P<tests>.*))?")
+_ENTRY = r"(?P<fingerprint>\S+ \S+ .+?::.+?)(?: x(?P<lines>\d{1,6}))?(?:  # (?P<tests>.*))?"
 
 
 class Known(NamedTuple):
@@ -158,7 +158,7 @@ def load(path: str, root: str, kinds: Collection[str]) -> Baseline:
             text = line.strip()
             if not text or text.startswith("#"):
                 continue
-            entry = _ENTRY.fullmatch(text)
+            entry = re.fullmatch(_ENTRY, text)
             if entry is None:
                 raise SettingError(f"{path}:{number}: {text!r} is not of the form 'KIND OBJECT PATH::FUNCTION'")
             if _kind(text) not in kinds:

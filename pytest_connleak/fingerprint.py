@@ -14,8 +14,8 @@ from . import origin
 from .model import Finding
 
 # Before Python 3.12 these are functions of their own.
-_COMPREHENSION = re.compile(r"(?:^|\.)<(?:list|dict|set)comp>(?=$|\.)")
-_PARAMETERS = re.compile(r"\[.*", re.DOTALL)
+_COMPREHENSION = r"(?:^|\.)<(?:list|dict|set)comp>(?=$|\.)"
+_PARAMETERS = r"(?s)\[.*"
 
 
 def of(finding: Finding, root: str) -> str:
@@ -25,14 +25,14 @@ def of(finding: Finding, root: str) -> str:
         path, function = _of_test(finding.nodeid or "")
     else:
         path = _portable(place.path, root)
-        function = _COMPREHENSION.sub("", place.function).lstrip(".") or "<module>"
+        function = re.sub(_COMPREHENSION, "", place.function).lstrip(".") or "<module>"
     return f"{finding.kind} {finding.object} {path}::{function}"
 
 
 def plain_nodeid(nodeid: str) -> str:
     """A nodeid without its parameters, which may hold anything."""
     path, separator, name = nodeid.partition("::")
-    return path + separator + _PARAMETERS.sub("", name)
+    return path + separator + re.sub(_PARAMETERS, "", name)
 
 
 def _of_test(nodeid: str) -> tuple[str, str]:

@@ -43,7 +43,8 @@ WRAPPER = "<pytest_connleak importlib._bootstrap>"
 # The functions by which event loops run a turn of a task.
 _TURNS = frozenset({("asyncio.events", "_run"), ("trio._core._run", "unrolled_run")})
 
-_DOCTEST = re.compile(r"<doctest (?P<name>.+)\[(?P<example>\d+)\]>")
+# Patterns are compiled when they are first used: half of them never are, and it takes longer than their module does.
+_DOCTEST = r"<doctest (?P<name>.+)\[(?P<example>\d+)\]>"
 
 
 def _directories(*paths: str | None) -> tuple[str, ...]:
@@ -53,14 +54,15 @@ def _directories(*paths: str | None) -> tuple[str, ...]:
 
 _PLUGIN = _directories(os.path.dirname(__file__))
 _RUNNER = _directories(os.path.dirname(pluggy.__file__))
+_PATHS = sysconfig.get_paths()
 _LIBRARY = _directories(
-    sysconfig.get_path("purelib"),
-    sysconfig.get_path("platlib"),
-    sysconfig.get_path("scripts"),
+    _PATHS.get("purelib"),
+    _PATHS.get("platlib"),
+    _PATHS.get("scripts"),
     *(site.getsitepackages() if hasattr(site, "getsitepackages") else ()),
     site.getusersitepackages() if hasattr(site, "getusersitepackages") else None,
 )
-_STDLIB = _directories(sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__))
+_STDLIB = _directories(_PATHS.get("stdlib"), _PATHS.get("platstdlib"), os.path.dirname(os.__file__))
 _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 
 
@@ -85,7 +87,7 @@ def classify(filename: str) -> FileKind:
             return "plugin"
         if filename.startswith("<frozen "):
             return "stdlib"
-        return "user" if _DOCTEST.match(filename) else "synthetic"
+        return "user" if re.match(_DOCTEST, filename) else "synthetic"
     path = _absolute(filename)
     if path.startswith(_PLUGIN):
         return "plugin"
@@ -227,7 +229,7 @@ def source_line(frame: Frame) -> str:
 def _frame(code: CodeType, instruction: int, module: str) -> Frame:
     filename, line = code.co_filename, _line(code, instruction)
     kind = classify(filename)
-    doctest = _DOCTEST.match(filename)
+    doctest = re.match(_DOCTEST, filename) if filename.startswith("<doctest ") else None
     if doctest:
         path, line = _doctest_line(doctest["name"], int(doctest["example"]), line) or (filename, line)
     else:

@@ -14,7 +14,7 @@ from . import fingerprint, origin
 from .model import Finding, Frame
 
 # What a terminal might obey, and what cannot be encoded (a lone surrogate is how Python keeps a byte that is no UTF-8).
-_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_UNSAFE = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 
 
 class Line(NamedTuple):
@@ -360,4 +360,4 @@ def safe(text: str) -> str:
     """One line of text, with control characters, direction marks and lone surrogates escaped."""
     if text.isprintable():
         return text
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+    return re.sub(_UNSAFE, lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)

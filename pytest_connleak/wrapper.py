@@ -169,7 +169,7 @@ def _parameters(function: Any) -> _Parameters:
     stars = [f"*{names.pop(0)}"] if code.co_flags & inspect.CO_VARARGS else []
     rest = [f"**{names.pop(0)}"] if code.co_flags & inspect.CO_VARKEYWORDS else []
     parameters = code.co_varnames[: len(positional) + len(keyword_only) + len(stars) + len(rest)]
-    if not positional or len(keyword_only) > MANY or not _TAKEN.isdisjoint(parameters):
+    if not positional or len(keyword_only) > MANY or not _taken().isdisjoint(parameters):
         return _ANY
     only = code.co_posonlyargcount
     return _Parameters(
@@ -198,8 +198,10 @@ def _compiled(source: str) -> CodeType:
     return code
 
 
-# The names that the wrappers use themselves.
-_TAKEN = frozenset(name for text in (_AFTER, _AROUND, "when") for name in re.findall(r"\w+", text))
+@functools.cache
+def _taken() -> frozenset[str]:
+    """The names that the wrappers use themselves."""
+    return frozenset(name for text in (_AFTER, _AROUND, "when") for name in re.findall(r"\w+", text))
 
 
 def _end(
