@@ -1,4 +1,4 @@
-"""How a library is watched: the only file that patches, guards and undoes.
+"""How a library is watched: the only file that patches and undoes.
 
 A library's file declares an :class:`Instrumentation` and decorates what it wants to be told::
 
