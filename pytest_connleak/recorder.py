@@ -131,7 +131,7 @@ class InFlight:
 
     def reached(self, layer: int, limits: Limits) -> None:
         """Note the limits in effect at a layer."""
-        if layer > self.layer or self.limits is UNKNOWN:
+        if layer > self.layer:
             self.layer, self.limits = layer, limits
         elif layer == self.layer and limits is not self.limits:
             self.limits = Limits.of(self.limits.connect and limits.connect, self.limits.read and limits.read)
