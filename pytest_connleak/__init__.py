@@ -7,11 +7,27 @@ asserts, so pytest need not warn that it comes too late for its assertions: PYTE
 
 from __future__ import annotations
 
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-from .errors import ConnectionLeakError, ConnleakError, PytestConnectionLeakWarning, SettingError
-from .report import Entry
-from .standalone import Leaks, watch
+# pytest rewrites the assertions of its plugins.  There are none here that a test would fail by, and to import a file
+# takes pytest's importer twice as long as Python's.
+for _finder in sys.meta_path:
+    getattr(_finder, "_must_rewrite", set()).discard(__name__)
+
+from .errors import (  # noqa: E402  # by Python's importer already
+    ConnectionLeakError,
+    ConnleakError,
+    PytestConnectionLeakWarning,
+    SettingError,
+)
+
+if TYPE_CHECKING:
+    from .report import Entry
+    from .standalone import Leaks, watch
 
 __all__ = [
     "ConnectionLeakError",
@@ -22,6 +38,15 @@ __all__ = [
     "SettingError",
     "watch",
 ]
+
+# What a run of pytest may do without is imported when it is asked for.
+_WHERE = {"Entry": "report", "Leaks": "standalone", "watch": "standalone"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:

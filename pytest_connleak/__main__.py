@@ -53,7 +53,7 @@ def _merge(options: argparse.Namespace) -> int:
     report.kinds = kinds
     print(terminal.text(report))
     for file in files:
-        formats.discover()[file.format].write(report, file.path)
+        formats.named(file.format).write(report, file.path)
     return FAILED if report.fails else PASSED
 
 

@@ -19,26 +19,19 @@ from .report import Entry
 from .settings import Ignore
 
 if TYPE_CHECKING:
-    from .plugin import Plugin
-
-
-@pytest.fixture
-def connleak(request: pytest.FixtureRequest) -> Connleak:
-    """Look at, judge or allow what this test leaves open: check(), ignore(kind, reason=...), open()."""
-    plugin = request.config.pluginmanager.get_plugin("connleak-run")
-    return Connleak(plugin, request.node)
+    from .run import Run
 
 
 class Connleak:
     """What the fixture gives a test; where nothing is watched (``--connleak=off``), nothing is found.
 
     Attributes:
-        plugin: what watches this run, if anything does.
+        run: what watches this run, if anything does.
         item: the test.
     """
 
-    def __init__(self, plugin: Plugin | None, item: pytest.Item) -> None:
-        self.plugin = plugin
+    def __init__(self, run: Run | None, item: pytest.Item) -> None:
+        self.run = run
         self.item = item
 
     def check(self) -> AbstractContextManager[None]:
@@ -50,9 +43,9 @@ class Connleak:
             ConnectionLeakError: if something was left open, or a request sent without a limit.
         """
         __tracebackhide__ = True
-        if _is_a_statement(sys._getframe(1)) and self.plugin is not None and self.plugin.call is not None:
-            _judge(self.plugin.judge, self.plugin.call, self.item)
-        return _Block(self.plugin.judge if self.plugin is not None else None, self.item)
+        if _is_a_statement(sys._getframe(1)) and self.run is not None and self.run.call is not None:
+            _judge(self.run.judge, self.run.call, self.item)
+        return _Block(self.run.judge if self.run is not None else None, self.item)
 
     def ignore(self, *kinds: str, reason: str) -> None:
         """Let this test leave such things open.
@@ -60,14 +53,13 @@ class Connleak:
         Raises:
             SettingError: if there is no such kind.
         """
-        known = tuple(rule.kind for rule in rules.discover())
-        ignores = [Ignore(settings.kind(kind, known, "connleak.ignore()"), "*", reason) for kind in kinds]
-        if self.plugin is not None:
-            self.plugin.judge.ignore(ignores)
+        ignores = [Ignore(settings.kind(kind, rules.KINDS, "connleak.ignore()"), "*", reason) for kind in kinds]
+        if self.run is not None:
+            self.run.judge.ignore(ignores)
 
     def open(self) -> list[Entry]:
         """All that is open now, of whatever scope."""
-        return [] if self.plugin is None else self.plugin.judge.open_now(self.item)
+        return [] if self.run is None else self.run.judge.open_now(self.item)
 
 
 class _Block(AbstractContextManager[None]):

@@ -21,7 +21,6 @@ import functools
 import gc
 import inspect
 import sys
-import time
 import types
 import weakref
 from collections import deque
@@ -32,13 +31,13 @@ from itertools import islice, pairwise
 from threading import Thread, local
 from typing import Any, Literal, NamedTuple
 
+from .untouched import System
+
 # How many levels up, at most; and how many after a module was found, since a fixture would outrank it: from
 # a list in its generator to the fixture's definition it is 8 on 3.10, where a __dict__ is a level of its own.
 DEPTH, BEYOND_MODULE = 20, 8
 # How many levels down from the modules frozen objects are looked for: an instance in a dict that a class has is at 5.
 FROZEN_DEPTH = 5
-# Python 3.12 sets aside its own objects as it starts.
-_FROZEN_BY_PYTHON = gc.get_freeze_count()
 # How many objects are climbed from at once, at most; and how many double the time of a pass through the heap
 # at worst (measured: 2 in a heap of long lists, 16 in one of small objects).
 WIDTH, DOUBLING = 256, 2
@@ -118,9 +117,6 @@ class Search:
             own time, as a busy machine lets it wait; exceeded only if the first pass through the heap takes longer.
     """
 
-    # Kept here since freezegun replaces it in the namespaces of modules, and frozen time would never be up.
-    _clock = staticmethod(time.thread_time)
-
     def __init__(
         self,
         *,
@@ -139,7 +135,7 @@ class Search:
         self._opaque = {id(cls): cls for cls in (*opaque, types.ModuleType, weakref.ref)}
         self._ignore = frozenset(ignore)
         self._budget = budget
-        self._frozen = self._find_frozen(definitions) if gc.get_freeze_count() > _FROZEN_BY_PYTHON else []
+        self._frozen = self._find_frozen(definitions) if gc.get_freeze_count() > System.FROZEN_BY_PYTHON else []
         self._frozen_referrers: dict[int, list[int]] = {}
         """The places in that list of what refers to an object, by the object's id."""
         for place, frozen in enumerate(self._frozen):
@@ -209,20 +205,20 @@ class Search:
 
         ``seen`` gets the objects that were met, by id; it keeps them alive, so that the ids stay true.
         """
-        deadline = self._clock() + self._budget
+        deadline = System.clock() + self._budget
         below: dict[int, int] = {}  # the id of an object to the id of what it was reached from
         level: tuple[Any, ...] = (suspect,)
         skip = {*self._ignore, *_ids_of_stack(inspect.currentframe()), id(seen), id(self._frozen)}
         best, at = _Sight(_NOTHING), id(suspect)
         depth, last, cost = 0, DEPTH, 0.0
         while level and depth < last and best.rank != _FIXTURE:
-            start = self._clock()
+            start = System.clock()
             affordable = int(DOUBLING * ((deadline - start) / cost - 1)) if cost else WIDTH
             if affordable < 1:
                 break
             level = level[: min(affordable, WIDTH)]
             referrers = gc.get_referrers(*level)
-            cost = max(cost, (self._clock() - start) / (1 + len(level) / DOUBLING))
+            cost = max(cost, (System.clock() - start) / (1 + len(level) / DOUBLING))
             held = {id(obj) for obj in level}
             referrers += [self._frozen[place] for number in held for place in self._frozen_referrers.get(number, ())]
             # No variable of a context refers to its value.
@@ -232,7 +228,7 @@ class Search:
             for obj in referrers:
                 if obj is level or id(obj) in seen or id(obj) in skip or id(_suspended_frame(obj)) in skip:
                     continue
-                if best.rank == _FIXTURE or self._clock() > deadline:
+                if best.rank == _FIXTURE or System.clock() > deadline:
                     break
                 sight = self._recognise(obj)
                 if sight is _DEAD_END:

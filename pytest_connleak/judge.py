@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from _pytest.fixtures import FixtureDef  # pytest.FixtureDef since 8.1
 
-from . import nodes, options
+from . import nodes, options, rules
 from .errors import PytestConnectionLeakWarning
 from .failure import OneFailure
 from .model import Finding, Owner, Verdict
@@ -25,18 +25,19 @@ from .settings import Ignore, Local, Settings
 class Judge:
     """The verdicts of one run.
 
+    Args:
+        test_modules: the names of the modules that hold tests.
+
     Attributes:
         live_fixtures: the fixtures of a scope wider than function that are set up, and the nodes they are for.
-        test_modules: the names of the modules that hold tests.
     """
 
-    def __init__(self, config: pytest.Config, monitor: Monitor, settings: Settings, kinds: tuple[str, ...]) -> None:
+    def __init__(self, config: pytest.Config, monitor: Monitor, settings: Settings, test_modules: Set[str]) -> None:
         self.live_fixtures: dict[FixtureDef[Any], Node] = {}
-        self.test_modules: set[str] = set()
+        self._test_modules = test_modules
         self._config = config
         self._monitor = monitor
         self._settings = settings
-        self._kinds = kinds
         self._root = str(config.rootpath)
         self._parts: list[Owner] = []
         self._last: dict[Owner, str] = {}
@@ -59,11 +60,14 @@ class Judge:
         verdict = self._warned(self._settle({part: item}, item, running=True), item)
         # What fails is raised, and comes with the exception; the rest is reported with the test.
         self._kept += [f for f in verdict.findings if not (f.status == "leak" and f.level == "fail")]
-        return [Entry.of(finding, self._root) for finding in verdict.findings]
+        return self._entries(verdict.findings)
 
     def open_now(self, item: pytest.Item) -> list[Entry]:
         """All that is open now, of whatever scope."""
-        return [Entry.of(finding, self._root) for finding in self._monitor.open_now(nodes.definition(item))]
+        return self._entries(self._monitor.open_now(nodes.definition(item)))
+
+    def _entries(self, findings: Iterable[Finding]) -> list[Entry]:
+        return [Entry.of(finding, self._root) for finding in findings]
 
     @property
     def has_parts(self) -> bool:
@@ -104,7 +108,7 @@ class Judge:
         return Surroundings(
             fixtures=fixtures,
             fixture_definitions=list(alive),
-            test_modules=self.test_modules,
+            test_modules=self._test_modules,
             # A fixture that is a method has the instance of the first test in its frame: it does not hold for it.
             opaque=(*_OPAQUE, *filter(None, [getattr(item, "cls", None)])),
             definitions=dict.fromkeys([*owners, nodes.owner(item)], nodes.definition(item)) if item is not None else {},
@@ -120,7 +124,7 @@ class Judge:
             return {}
 
     def _local_of(self, node: Node) -> Local:
-        local = options.read_markers(node, self._settings, self._kinds)
+        local = options.read_markers(node, self._settings, rules.KINDS)
         extra = self._extra_ignores if isinstance(node, pytest.Item) else ()
         return local._replace(ignores=(*extra, *local.ignores))
 

@@ -8,26 +8,23 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from . import instrumentation, netstat, origin, rules
+from .descriptors import Descriptors, inodes
 from .holders import Holder, Search
 from .ledger import Ledger
 from .model import PROCESS, Connection, Evidence, Finding, Frame, Origin, Owner, State, Tracked, Verdict
 from .recorder import Recorder
 from .settings import Local, Settings
 from .triage import triage
+from .untouched import System
 
 NOTHING = Verdict()
 
-# Themselves, since a program may have patched their modules for longer than a test: a ``time.sleep`` that returns at
-# once would use up the grace, and what another thread is about to close would be reported.
-_sleep = time.sleep
-_collect_garbage = gc.collect
-_threads = threading.enumerate
 # What is set aside for a collection is put back in the reverse order; reentrant, since finalizers run in it.
 _one_collects = threading.RLock()
 
@@ -106,7 +103,7 @@ class Monitor:
         libraries = instrumentation.discover()
         self._installation = instrumentation.Installation(libraries, self._recorder)
         self._advice = {module: advice for library in libraries for module, advice in library.advice.items()}
-        self._descriptors = netstat.Descriptors()
+        self._descriptors = Descriptors()
         self._known_sockets: set[int] = set()
         self._strangers: dict[int, _Stranger] = {}
         self._shared: dict[tuple[str, str, int], int] = {}
@@ -141,17 +138,21 @@ class Monitor:
     def versions(self) -> dict[str, str]:
         return self._installation.versions
 
-    def start(self) -> None:
-        """Begin to watch."""
+    def start(self, sockets: Set[int] | None = None) -> None:
+        """Begin to watch.
+
+        Args:
+            sockets: the inodes of the sockets that are nobody's; those that there are now, by default.
+        """
         self._recorder.on_full = self._drain_if_idle
-        self._known_sockets = set(self._descriptors.sockets((), 0))
+        self._known_sockets = set(self._descriptors.sockets((), 0) if sockets is None else sockets)
         origin.forget_sources()
         self._installation.start()
 
     def tests_begin(self) -> None:
         """What is there now belongs to the process, and the threads to pytest and its plugins: they close nothing."""
         self._look()
-        self._own_threads = weakref.WeakSet(_threads())
+        self._own_threads = weakref.WeakSet(System.threads())
 
     def stop(self) -> None:
         """Put everything back."""
@@ -306,13 +307,13 @@ class Monitor:
 
     def _wait(self, ending: Sequence[Owner], seconds: float, *, patiently: bool = False) -> None:
         """Give other threads time to close what is still open; without other threads nothing can change."""
-        threads = any(thread not in self._own_threads for thread in _threads())
+        threads = any(thread not in self._own_threads for thread in System.threads())
         self._drain()  # only now: a thread that is gone has said all that it had to say
         self._look()
         hub = any(name in sys.modules and hub(sys.modules[name]) for name, hub in _HUBS.items())
         if not threads and not hub:
             return
-        sleep = time.sleep if hub else _sleep  # theirs lets greenlets run
+        sleep = time.sleep if hub else System.sleep  # theirs lets greenlets run
         waited, pause = 0.0, 0.001
         sites: set[tuple[str, int]] = set()
         while waited < seconds:
@@ -331,8 +332,8 @@ class Monitor:
     def _await_finalizers(self) -> None:
         """Where another thread is collecting garbage just now, wait: what looks dropped may be closed by that."""
         waited = 0.0
-        while len(_threads()) > 1 and not _collect(generation=0) and waited < self.settings.grace:
-            _sleep(0.001)
+        while len(System.threads()) > 1 and not _collect(generation=0) and waited < self.settings.grace:
+            System.sleep(0.001)
             waited += 0.001
         self._drain()
 
@@ -413,7 +414,7 @@ class Monitor:
         recorder = self._recorder
         appeared = now.keys() - self._known_sockets
         if appeared:
-            for inode in appeared - netstat.inodes(recorder.descriptors()).keys():
+            for inode in appeared - inodes(recorder.descriptors()).keys():
                 self._strangers[inode] = _Stranger(recorder.owner, recorder.nodeid, now[inode])
         if len(now) != len(self._known_sockets) or appeared:
             self._known_sockets = set(now)
@@ -500,7 +501,7 @@ def _collect(generation: int = 2) -> bool:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)
-                _collect_garbage(generation)
+                System.collect(generation)
         finally:
             gc.callbacks.remove(note)
             sys.unraisablehook = hook

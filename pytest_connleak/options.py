@@ -33,7 +33,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help="write the findings to a file; the ending chooses the format, or its name before the path "
-        f"(gitlab:codequality.json): {', '.join(formats.discover())}; may be repeated",
+        f"(gitlab:codequality.json): {', '.join(formats.NAMES)}; may be repeated",
     )
     group.addoption(
         "--connleak-select",

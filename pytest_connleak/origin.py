@@ -27,6 +27,7 @@ from typing import Literal
 import pluggy
 
 from .model import Frame, Origin, Owner, RawFrame, RawStack
+from .untouched import System
 
 FileKind = Literal["user", "library", "stdlib", "plugin", "runner", "synthetic"]
 
@@ -66,15 +67,11 @@ _STDLIB = _directories(_PATHS.get("stdlib"), _PATHS.get("platstdlib"), os.path.d
 _INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 
 
-# Themselves: what a patched one says would stay in the cache of ``classify``.
-_isabs, _normpath, _abspath = os.path.isabs, os.path.normpath, os.path.abspath
-
-
 def _absolute(filename: str) -> str:
-    if _isabs(filename):  # then the system is not asked: in an event loop, blockbuster forbids it
-        return _normpath(filename)
+    if System.isabs(filename):  # then the system is not asked: in an event loop, blockbuster forbids it
+        return System.normpath(filename)
     try:
-        return _abspath(filename)
+        return System.abspath(filename)
     except Exception:  # the working directory is gone, or it is forbidden to ask for it
         return filename
 

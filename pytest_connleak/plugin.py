@@ -1,40 +1,31 @@
-"""pytest's hooks: each one says when, never what."""
+"""pytest's hooks up to the first test and after the last one: each one says when, never what."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
-from importlib import metadata
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.doctest import DoctestItem
-from _pytest.fixtures import FixtureDef  # pytest.FixtureDef since 8.1
 
-from . import instrumentation, nodes, options, origin, protocol, rules
+from . import options, rules
 from .errors import SettingError
-from .failure import ATTRIBUTE, HAD_PASSED, OneFailure
-from .fixture import connleak
-from .formats import github, junit, terminal
-from .judge import Judge
-from .model import PROCESS, Owner, Verdict
-from .monitor import Monitor
-from .protocol import RunElsewhere, RunHere
-from .report import Entry, safe
+from .failure import ATTRIBUTE, HAD_PASSED
 from .settings import Settings
-from .tally import Tally
+from .standby import Standby
 
 if TYPE_CHECKING:
-    from _pytest.fixtures import SubRequest
     from _pytest.terminal import TerminalReporter
 
-__all__ = ["connleak"]  # the fixture, which pytest finds here
+    from .fixture import Connleak
+    from .monitor import Monitor
+    from .report import Entry
+    from .run import Run
+    from .tally import Tally
 
-KINDS = tuple(rule.kind for rule in rules.discover())
-
-_MONITOR: pytest.StashKey[Monitor] = pytest.StashKey()
+_STANDBY: pytest.StashKey[Standby] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,184 +37,129 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Watch from the first conftest on; of bad options ``pytest_configure`` will complain."""
     with suppress(SettingError):
         if options.read_mode(early_config) != "off":
-            _monitor_of(early_config)
+            _standby_of(early_config)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", options.MARKER)
     try:
-        settings = options.read(config, KINDS)
-        tally = Tally(settings, str(config.rootpath), rules.kinds())
+        settings = options.read(config, rules.KINDS)
+        if settings.mode != "off":
+            plugin = Plugin(config, _standby_of(config), settings)
+            config.pluginmanager.register(plugin, "connleak-plugin")
     except SettingError as error:
         raise pytest.UsageError(str(error)) from None
-    if settings.mode != "off":
-        monitor = _monitor_of(config)
-        monitor.settings = settings
-        monitor.is_known = tally.knows
-        plugin = Plugin(config, monitor, settings, tally)
-        config.pluginmanager.register(plugin, "connleak-run")
-        config.pluginmanager.register(plugin.here, "connleak-protocol")
-        plugin.here.take_precedence_over_runner(config)
 
 
-def _monitor_of(config: pytest.Config) -> Monitor:
-    """The monitor of a run, started when it is first asked for."""
-    monitor = config.stash.get(_MONITOR, None)
-    if monitor is None:
-        monitor = config.stash[_MONITOR] = Monitor(str(config.rootpath))
-        config.add_cleanup(monitor.stop)
-        monitor.start()
-    return monitor
+def _standby_of(config: pytest.Config) -> Standby:
+    """What watches a run; it begins when it is first asked for."""
+    standby = config.stash.get(_STANDBY, None)
+    if standby is None:
+        standby = config.stash[_STANDBY] = Standby(str(config.rootpath))
+        config.add_cleanup(standby.stop)
+        standby.start()
+    return standby
+
+
+@pytest.fixture
+def connleak(request: pytest.FixtureRequest) -> Connleak:
+    """Look at, judge or allow what this test leaves open: check(), ignore(kind, reason=...), open()."""
+    from .fixture import Connleak
+
+    return Connleak(request.config.pluginmanager.get_plugin("connleak-run"), request.node)
 
 
 class Plugin:
-    """The hooks of a run that watches."""
+    """The hooks of a run that watches.
 
-    def __init__(self, config: pytest.Config, monitor: Monitor, settings: Settings, tally: Tally) -> None:
+    Raises:
+        SettingError: if the baseline cannot be read.
+    """
+
+    def __init__(self, config: pytest.Config, standby: Standby, settings: Settings) -> None:
         self.config = config
-        self.monitor = monitor
+        self.standby = standby
         self.settings = settings
-        self.tally = tally
-        self.failure = OneFailure()
-        self.here = RunHere(self)
-        self.call: Owner | None = None
-        """The call of the test that runs now, if it asked for the fixture ``connleak``."""
-        self.judge = Judge(config, monitor, settings, KINDS)
+        self.run: Run | None = None
+        """The tests as they run, from the first one on, if they run in this process."""
+        self._tally: Tally | None = None
+        self.test_modules: set[str] = set()
         self._collected: Sequence[str] = ()
-        self._last_item: pytest.Item | None = None
-        self._owner = PROCESS
         self._process = os.getpid()
+        if settings.lists_tests:  # it complains of what it cannot read
+            standby.configure(settings, self.tally().knows)
+        else:
+            standby.configure(settings)
+
+    def tally(self) -> Tally:
+        """What was found, and what comes of it; nothing is imported for it before there is something."""
+        if self._tally is None:
+            from .tally import Tally
+
+            self._tally = Tally(self.settings, str(self.config.rootpath), rules.kinds())
+        return self._tally
 
     # --- before the first test ------------------------------------------------------------------------
 
     def pytest_report_header(self) -> str:
-        watched = [
-            f"{i.name} {_version(i.distribution)}".strip()
-            for i in instrumentation.discover()
-            if not i.distribution or _version(i.distribution)
-        ]
-        return f"connleak: {self.settings.mode}, watching {', '.join(watched)}; checks {', '.join(KINDS)}"
+        checked = [kind for kind in rules.KINDS if self.settings.level(kind) != "off"]
+        header = f"connleak: {self.settings.mode}; checks {', '.join(checked)}"
+        if self.config.get_verbosity() <= 0:
+            return header
+        from .instrumentation import watched
+
+        return f"{header}; watches {', '.join(watched())}"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        lists_tests = self.tally.lists_tests
+        lists_tests = self.settings.lists_tests
         for node in report.result or ():
             if isinstance(node, DoctestItem):
                 _register_doctest(node)
             if lists_tests and isinstance(node, pytest.Item):
-                self.tally.collected(node.nodeid)
-        if not report.passed and report.nodeid:
-            self.tally.ended(report.nodeid, passed=False)
+                self.tally().collected(node.nodeid)
+        if lists_tests and not report.passed and report.nodeid:
+            self.tally().ended(report.nodeid, passed=False)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if not items:
+            return
+        from . import nodes
+
         collectors = nodes.collectors_of(items)
         for collector in collectors:
             if (module := getattr(collector, "module", None)) is not None:
-                self.judge.test_modules.add(module.__name__)
+                self.test_modules.add(module.__name__)
         every: list[nodes.Node] = [*items, *collectors]
         for node in every:
             if node.own_markers and any(mark.name == "connleak" for mark in node.own_markers):
                 try:
-                    options.read_markers(node, self.settings, KINDS)
+                    options.read_markers(node, self.settings, rules.KINDS)
                 except SettingError as error:
                     if not hasattr(self.config, "workeroutput"):
                         raise pytest.UsageError(str(error)) from None
                     # A worker's usage error would reach nobody: run nothing, and let the controller say it.
-                    self.tally.usage_error = str(error)
+                    self.tally().usage_error = str(error)
                     items.clear()
                     return
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self) -> None:
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Before the first test: now it is known who runs them."""
         manager = self.config.pluginmanager
         if manager.has_plugin("dsession"):
             manager.register(Controller(self), "connleak-controller")
-        elif protocol.some_run_elsewhere(self.config, self.here):
-            manager.register(RunElsewhere(self, self.here), "connleak-elsewhere")
+        elif session.items and not self.config.option.collectonly:
+            self.tally()  # all that will be needed is imported here: a test may break whatever imports need
+            self.run = self._new_run(self.standby.wake())
+            self.run.begin()
 
-    # --- whose a resource is --------------------------------------------------------------------------
+    def _new_run(self, monitor: Monitor) -> Run:
+        from .run import Run
 
-    def begins(self, item: pytest.Item, nodeid: str) -> None:
-        if self._last_item is None:
-            self.monitor.tests_begin()
-        self._last_item = item
-        self._owner = tuple.__new__(Owner, (nodeid, "function"))  # what Owner() says in Python, at a third of its cost
-        self.monitor.begin(self._owner, nodeid)
-
-    def leaves(self) -> None:
-        self.monitor.end()
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: FixtureDef[Any], request: SubRequest) -> Generator[None, object, object]:
-        if fixturedef.scope == "function":
-            return (yield)
-        self.judge.live_fixtures[fixturedef] = request.node
-        with self.monitor.set_up_by(nodes.owner(request.node)):
-            return (yield)
-
-    def calling(self, item: pytest.Item) -> AbstractContextManager[object] | None:
-        if "connleak" not in getattr(item, "fixturenames", ()):
-            return None
-        return self._part(item)  # what the test makes is judged apart from what its fixtures made
-
-    @contextmanager
-    def _part(self, item: pytest.Item) -> Iterator[None]:
-        with self.judge.part_of(item) as self.call:
-            yield
-
-    # --- the verdict ----------------------------------------------------------------------------------
-
-    def ended(self, item: pytest.Item, nextitem: pytest.Item | None) -> str | None:
-        """Settle what ended with this test; return the error to raise where the report cannot be amended."""
-        try:
-            alone = nextitem is not None and nextitem.parent is item.parent
-            if alone and self.monitor.has_nothing_of(self._owner) and not self.judge.has_parts:
-                return None
-            verdict = self.judge.settle(nodes.ending(item, nextitem), item)
-            if verdict.findings:
-                return self._report(item, verdict, failed=self.failure.failed)
-        except Exception as fault:
-            self.monitor.fault("report", fault, gap="the findings of a test were lost")
-        return None
-
-    def _report(self, item: pytest.Item, verdict: Verdict, *, failed: bool) -> str | None:
-        """Put the findings on the test's report; return the error to raise where the report cannot be amended."""
-        if failed:
-            verdict = verdict.excused(adopting=self.settings.update_baseline)
-        entries = [Entry.of(f, self._root) for f in verdict.findings]
-        plain = [entry.plain() for entry in entries]
-        self.failure.add_properties(junit.properties(entries))
-        leaks = [e for e in entries if e.fails]
-        if not leaks:
-            self.failure.attach(plain, terminal.short([e for e in entries if e.status == "test-failed"]))
-            return None
-        headline, text = terminal.headline(leaks), terminal.short(leaks)
-        if not self.failure.can_amend:
-            self.failure.attach(plain, "")
-            return f"{headline}\n{text}"
-        definition = nodes.definition(item)
-        self.failure.amend(plain, text, leaks[0].path or definition.path, leaks[0].line or definition.line, headline)
-        return None
+        return Run(self, monitor)
 
     # --- the end of the run ---------------------------------------------------------------------------
-
-    def passed(self, nodeid: str) -> None:
-        if self.tally.lists_tests:
-            self.tally.ended(nodeid, passed=True)
-
-    def account(self, report: pytest.TestReport) -> None:
-        told = vars(report)
-        found = told.get(ATTRIBUTE)
-        if found:
-            entries = [Entry.from_plain(plain) for plain in found]
-            if getattr(report, "outcome", "") == "rerun":  # pytest-rerunfailures: the last attempt tells
-                entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
-            self.tally.found(entries, _worker(getattr(report, "node", None)))
-        # A test passes with its call, unless its setup or its teardown does not.
-        passed = report.outcome == "passed" or HAD_PASSED in told
-        if report.when == "call" or not passed:
-            self.tally.ended(report.nodeid, passed=passed)
 
     # The innermost wrapper: after the last fixtures, before the summary is printed and a worker says good-bye.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -236,42 +172,57 @@ class Plugin:
                 self._finish(session)
 
     def _finish(self, session: pytest.Session) -> None:
-        leftover: list[Entry] = []
-        if not self.config.pluginmanager.has_plugin("dsession"):  # the controller of pytest-xdist runs no tests
-            leftover = self._settle_rest(session)
-        monitor = self.monitor
-        self.tally.watched(monitor.faults, monitor.gaps, map(str, monitor.used_ignores))
+        leftover = self._leftover(session)
+        monitor = self.standby.monitor
+        if monitor is not None and (monitor.faults or monitor.gaps or monitor.used_ignores):
+            self.tally().watched(monitor.faults, monitor.gaps, map(str, monitor.used_ignores))
+        if self.standby.fault is not None:
+            error = f"{type(self.standby.fault).__name__}: {self.standby.fault}"
+            self.tally().watched({"start": error}, ["nothing was watched before the first test"], [])
+        if leftover or self._tally is not None:
+            self._close(self.tally(), leftover, session)
+
+    def _leftover(self, session: pytest.Session) -> list[Entry]:
+        """What is found of the scopes that nothing has ended yet."""
+        # The controller of pytest-xdist runs no tests.
+        if self.standby.monitor is None or self.config.pluginmanager.has_plugin("dsession"):
+            return []
+        run = self.run or self._new_run(self.standby.monitor)
+        interrupted = run.settle_interrupted()
+        if interrupted.fails and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        findings = (*interrupted.findings, *run.settle_process().findings)
+        if not findings:
+            return []
+        from .report import Entry
+
+        return [Entry.of(finding, str(self.config.rootpath)) for finding in findings]
+
+    def _close(self, tally: Tally, leftover: list[Entry], session: pytest.Session) -> None:
         worker_output = getattr(self.config, "workeroutput", None)
         if worker_output is not None:
-            worker_output[ATTRIBUTE] = self.tally.sent(leftover)
+            sent = tally.sent(leftover)
+            if any(sent.values()):
+                worker_output[ATTRIBUTE] = sent
             return
-        self.tally.found(leftover)
-        self.tally.close(self._collected, complete=self._is_complete(session))
-        if self.tally.usage_error:
+        tally.found(leftover)
+        tally.close(self._collected, complete=self._is_complete(session))
+        if tally.usage_error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        elif self.tally.report.failures and session.exitstatus == pytest.ExitCode.OK:
+        elif tally.report.failures and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def _settle_rest(self, session: pytest.Session) -> list[Entry]:
-        """What an interrupted run had not torn down before, and then the process itself."""
-        owners = [owner for owner in self.monitor.owners() if owner != PROCESS]
-        rest = self.judge.settle_rest(owners, self._last_item)
-        # A test whose teardown was not reached was interrupted: there is no saying what it would have closed.
-        rest = rest.excused("function", adopting=self.settings.update_baseline)
-        if rest.fails and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        process = self.judge.settle_rest([PROCESS], None)
-        return [Entry.of(finding, self._root) for finding in (*rest.findings, *process.findings)]
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
-        report = self.tally.report
-        if self.tally.usage_error:
-            terminalreporter.write_line(f"ERROR: {self.tally.usage_error}", red=True)
+        if self._tally is None:
+            return
+        report = self._tally.report
+        if self._tally.usage_error:
+            terminalreporter.write_line(f"ERROR: {self._tally.usage_error}", red=True)
         try:
-            rows = list(terminal.summary(report, verbose=self.config.get_verbosity() > 0))
-            annotations = github.render(report) if github.wanted(os.environ) else ""
+            rows, last, annotations = self._tally.summary(verbose=self.config.get_verbosity() > 0)
         except Exception as error:
-            terminalreporter.write_line(f"connleak: the summary failed with {type(error).__name__}: {safe(str(error))}")
+            text = ascii(f"{type(error).__name__}: {error}")[1:-1]
+            terminalreporter.write_line(f"connleak: the summary failed with {text}")
             return
         if rows:
             terminalreporter.section("connection leaks")
@@ -279,9 +230,9 @@ class Plugin:
             for text, style in row:
                 terminalreporter.write(text, **_MARKUP[style])
             terminalreporter.line("")
-        if report.entries or report.failures:
-            terminalreporter.write_line(terminal.counts(report), red=report.fails, bold=report.fails)
-        for annotation in annotations.splitlines():
+        if last:
+            terminalreporter.write_line(last, red=report.fails, bold=report.fails)
+        for annotation in annotations:
             terminalreporter.write_line(annotation)  # which begins a line of its own
 
     def _is_complete(self, session: pytest.Session) -> bool:
@@ -299,13 +250,23 @@ class Plugin:
             ] == [os.path.realpath(config.rootpath)]
         return ended and everywhere and not (stopped or dry or chosen)
 
+    def account(self, report: pytest.TestReport) -> None:
+        """A report was logged: of a test that ran here, or in a worker of pytest-xdist."""
+        told = vars(report)
+        found = told.get(ATTRIBUTE)
+        if found:
+            rerun = told.get("outcome") == "rerun"
+            self.tally().reported(found, _worker(told.get("node")), rerun=rerun)
+        if self.settings.lists_tests:
+            # A test passes with its call, unless its setup or its teardown does not.
+            passed = report.outcome == "passed" or HAD_PASSED in told
+            if report.when == "call" or not passed:
+                self.tally().ended(report.nodeid, passed=passed)
+
     def collected_by_worker(self, ids: Sequence[str]) -> None:
         self._collected = ids
-        self.tally.collected(*ids)
-
-    @property
-    def _root(self) -> str:
-        return str(self.config.rootpath)
+        if self.settings.lists_tests:
+            self.tally().collected(*ids)
 
 
 class Controller:
@@ -326,7 +287,7 @@ class Controller:
         """A worker is done; the findings of its tests came with their reports."""
         output = getattr(node, "workeroutput", {}).get(ATTRIBUTE)
         if output is not None:
-            self._plugin.tally.received(output, _worker(node))
+            self._plugin.tally().received(output, _worker(node))
 
 
 _MARKUP: dict[str, dict[str, bool]] = {
@@ -339,6 +300,8 @@ _MARKUP: dict[str, dict[str, bool]] = {
 
 def _register_doctest(item: DoctestItem) -> None:
     if item.dtest is not None:
+        from . import origin
+
         first = (item.dtest.lineno or 0) + 1
         origin.register_doctest(item.dtest.name, str(item.path), [first + e.lineno for e in item.dtest.examples])
 
@@ -346,10 +309,3 @@ def _register_doctest(item: DoctestItem) -> None:
 def _worker(node: Any) -> str:
     """The name of a worker of pytest-xdist."""
     return str(node.gateway.id) if node is not None else ""
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution) if distribution else ""
-    except metadata.PackageNotFoundError:
-        return ""

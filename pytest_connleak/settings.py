@@ -36,6 +36,13 @@ class Ignore(NamedTuple):
         return f"{self.kind} {self.pattern}"
 
 
+class ReportFile(NamedTuple):
+    """A file to be written, and the format of it."""
+
+    format: str
+    path: str
+
+
 class Settings(NamedTuple):
     """All settings of a run, checked."""
 
@@ -61,6 +68,11 @@ class Settings(NamedTuple):
     prune_baseline: bool = False
     strict_baseline: bool = False
 
+    @property
+    def lists_tests(self) -> bool:
+        """Whether anybody will ask which tests there were."""
+        return bool(self.baseline or self.reports or self.ignores)
+
     def level(self, kind: str) -> Mode:
         """What a finding of this kind does to its test: the command line goes before the ini file."""
         if kind in self.deselected or (self.selected and kind not in self.selected):
@@ -69,13 +81,6 @@ class Settings(NamedTuple):
             return self.mode
         level = self.levels.get(kind, self.mode)
         return self.mode if level == "off" and kind in self.selected else level
-
-
-class ReportFile(NamedTuple):
-    """A file to be written, and the format of it."""
-
-    format: str
-    path: str
 
 
 class Local(NamedTuple):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from . import baseline, files, formats, gate
 from .baseline import Baseline
 from .errors import SettingError
+from .formats import github, terminal
 from .report import Entry, Kind, Report, merge, safe
 from .settings import Settings
 
@@ -21,7 +23,6 @@ class Tally:
 
     Attributes:
         report: the run; it is complete once ``close`` was called.
-        lists_tests: whether anybody will ask which tests there were.
         usage_error: what a worker has to say of the command line or the markers.
     """
 
@@ -29,14 +30,13 @@ class Tally:
         self.report = Report(root=root, kinds=kinds)
         self.usage_error = ""
         self._settings = settings
-        self.lists_tests = bool(settings.baseline or settings.reports or settings.ignores)
         self._baseline = _load(settings, root, [kind.name for kind in kinds])
         self._shards: dict[str, list[Entry]] = {}
         self._used_ignores: set[str] = set()
         self._gaps: dict[str, None] = {}
-        self._formats = formats.discover()
-        for file in settings.reports:
-            self._formats[file.format].load()
+        self._formats = {file.format: formats.named(file.format) for file in settings.reports}
+        for chosen in self._formats.values():
+            chosen.load()
 
     def knows(self, fingerprint: str) -> bool:
         """Whether a finding fails nothing, since it is in the baseline or about to be."""
@@ -48,16 +48,21 @@ class Tally:
         """Take findings, of this process or of a worker."""
         self._shards.setdefault(worker, []).extend(entries)
 
+    def reported(self, found: Iterable[Mapping[str, Any]], worker: str, *, rerun: bool) -> None:
+        """Take the findings that came with the report of a test."""
+        entries = [Entry.from_plain(plain) for plain in found]
+        if rerun:  # pytest-rerunfailures: the last attempt tells
+            entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
+        self.found(entries, worker)
+
     def ended(self, nodeid: str, *, passed: bool) -> None:
         """A phase of a test is over."""
-        if self.lists_tests:
-            tests = self.report.tests
-            (tests.passed if passed else tests.others).add(safe(nodeid))
+        tests = self.report.tests
+        (tests.passed if passed else tests.others).add(safe(nodeid))
 
     def collected(self, *nodeids: str) -> None:
         """Tests were found; they may yet be left out."""
-        if self.lists_tests:
-            self.report.tests.collected.update(map(safe, nodeids))
+        self.report.tests.collected.update(map(safe, nodeids))
 
     def watched(self, faults: Mapping[str, str], gaps: Iterable[str], used_ignores: Iterable[str]) -> None:
         """The monitor of this process is done."""
@@ -116,6 +121,13 @@ class Tally:
                 self._formats[file.format].write(report, file.path)
             except Exception as error:  # a full disk, or a mistake in a format: the run goes on
                 self._not_written(f"report {file.path}", error)
+
+    def summary(self, *, verbose: bool) -> tuple[list[terminal.Row], str, list[str]]:
+        """What the terminal shows at the end: the report, its last line, and annotations where GitHub reads them."""
+        report = self.report
+        last = terminal.counts(report) if report.entries or report.failures else ""
+        annotations = github.render(report).splitlines() if github.wanted(os.environ) else []
+        return [*terminal.summary(report, verbose=verbose)], last, annotations
 
     def _write_baseline(self, new: Baseline) -> None:
         path = self._settings.baseline

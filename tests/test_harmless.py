@@ -631,8 +631,8 @@ ALL = [*POOLS, ("test_leaks_both", "unclosed-session")]
     [
         pytest.param("pytest_connleak.instrumentation.requests._managers", POOLS, id="an observer"),
         pytest.param("pytest_connleak.rules.unclosed_session.counts", POOLS, id="a rule"),
-        pytest.param("pytest_connleak.monitor.Search.holder", ALL, id="the search for holders"),
-        pytest.param("pytest_connleak.netstat.Descriptors.sockets", ALL, id="the list of sockets"),
+        pytest.param("pytest_connleak.holders.Search.holder", ALL, id="the search for holders"),
+        pytest.param("pytest_connleak.descriptors.Descriptors.sockets", ALL, id="the list of sockets"),
         pytest.param("pytest_connleak.origin.source_line", [], id="the report of a finding"),
         pytest.param("pytest_connleak.triage.habit", [], id="triage"),
         pytest.param("pytest_connleak.options.read_markers", [], id="markers"),

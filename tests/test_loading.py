@@ -55,7 +55,7 @@ def test_each_way_in_leads_to_the_same(
     pytester.makeconftest(conftest)
     ran = run("--connleak-report=it.json", "-pno:asyncio", plugins=plugins, report=False)
     assert ran.outcomes == {"failed": 1, "passed": 1}
-    assert ran.output.count("connleak: fail, watching") == 1
+    assert ran.output.count("connleak: fail; checks missing-timeout") == 1
     assert ran.section.count("connleak: 1 unclosed-session") == 1
     assert len(json.loads((pytester.path / "it.json").read_text())["findings"]) == 1
 

@@ -18,9 +18,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from pytest_connleak import netstat
 from pytest_connleak.model import Owner
 from pytest_connleak.monitor import Monitor
+from pytest_connleak.untouched import System
 from servers import Server
 from watching import kinds, verdict
 
@@ -609,7 +609,7 @@ def test_many_sockets_of_a_wider_scope_are_not_looked_at(monitor: Monitor, monke
     held = [socket.socket() for _ in range(50)]
     monitor.settle([])
     asked: list[str] = []
-    monkeypatch.setattr(netstat._System, "readlink", lambda link: asked.append(link) or os.readlink(link))
+    monkeypatch.setattr(System, "readlink", lambda link: asked.append(link) or os.readlink(link))
     assert monitor.has_nothing_of(NEXT)
     assert len(asked) < 50
     for sock in held:

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import os
 import pkgutil
+from typing import TYPE_CHECKING
 
 from ..errors import SettingError
 from ..settings import ReportFile
-from .interface import Format
 
-__all__ = ["Format", "chosen", "discover"]
+if TYPE_CHECKING:
+    from .interface import Format
 
 # What is here and writes no file of its own.
 _NO_FILES = ("interface", "junit", "terminal")
 
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NO_FILES))
+"""The formats that can be written to a file; none is imported yet."""
 
-def discover() -> dict[str, Format]:
-    """The formats that can be written to a file, by their names; none is imported yet."""
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NO_FILES)
-    return {name: Format(f"{__name__}.{name}") for name in names}
+
+def named(name: str) -> Format:
+    """The format of this name."""
+    from .interface import Format
+
+    return Format(f"{__name__}.{name}")
 
 
 def chosen(text: str) -> ReportFile:
@@ -30,11 +35,10 @@ def chosen(text: str) -> ReportFile:
     Raises:
         SettingError: if there is no such format.
     """
-    known = discover()
     name, colon, path = text.partition(":")
     if not (colon and name.isidentifier() and len(name) > 1):  # no prefix, or the drive of a path on Windows
         name, path = os.path.splitext(text)[1].removeprefix("."), text
-    if name not in known:
-        endings = ", ".join(f".{each}" for each in known)
+    if name not in NAMES:
+        endings = ", ".join(f".{each}" for each in NAMES)
         raise SettingError(f"{text}: the ending chooses the format; it may be {endings}; or say FORMAT:PATH")
     return ReportFile(name, path)

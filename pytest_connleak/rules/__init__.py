@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING
 
-from ..report import Kind
-from .interface import Rule
+if TYPE_CHECKING:
+    from ..report import Kind
+    from .interface import Rule
 
-__all__ = ["Rule", "discover", "kinds"]
+_NAMES = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "interface")
+
+KINDS = tuple(name.replace("_", "-") for name in _NAMES)
+"""The kinds of finding; none of their rules is imported yet."""
 
 
 def discover() -> tuple[Rule, ...]:
     """The rule of every file of this package, in alphabetical order."""
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "interface")
-    return tuple(importlib.import_module(f"{__name__}.{name}").rule for name in names)
+    return tuple(importlib.import_module(f"{__name__}.{name}").rule for name in _NAMES)
 
 
 def kinds() -> tuple[Kind, ...]:
     """What there is to say of the kinds, for a report."""
+    from ..report import Kind
+
     return tuple(Kind(rule.kind, rule.title, rule.text) for rule in discover())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pytest_connleak.netstat import Descriptors
+from pytest_connleak.descriptors import Descriptors
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.stat("/proc/self/fd").st_size == 0, reason="the system does not count descriptors"
