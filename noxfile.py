@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -80,6 +83,43 @@ def neighbours(session: nox.Session) -> None:
     session.install(".[test]", *NEIGHBOURS, *FORKED)
     files = ("tests/test_greenlets.py", "tests/test_neighbours.py", "tests/test_processes.py")
     session.run("pytest", "-p", "no:flaky", *files, *session.posargs)  # it breaks each pytest that is run in a test
+
+
+@nox.session(python="3.11")
+def release(session: nox.Session) -> None:
+    """What would be published, in ``.nox/release/tmp/dist``: built twice, installed where nothing else is, and used."""
+    session.install("build", "hatchling>=1.26", "twine")
+    work = Path(session.create_tmp()).resolve()
+    shutil.rmtree(work)
+    work.mkdir()
+    session.run("python", ".ci/package.py", str(work / "dist"))
+    [sdist], [wheel] = (work / "dist").glob("*.tar.gz"), (work / "dist").glob("*.whl")
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+
+    session.run("python", "-m", "venv", str(work / "fresh"))
+    python = str(work / "fresh" / "bin" / "python")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    session.run(*pip, str(wheel), "requests", external=True)
+    shutil.copytree("examples", work / "examples")
+    shutil.copytree("tests/typed", work / "typed")
+    session.chdir(work / "examples")
+    for autoload, options in (("", ()), ("1", ("-p", "connleak"))):
+        found = session.run(
+            *(python, "-m", "pytest", *options),
+            env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": autoload},
+            success_codes=[1],  # the example leaks on purpose
+            silent=True,
+            external=True,
+        )
+        if "connleak: 1 missing-timeout, 1 unclosed-response, 1 unclosed-session, 1 unclosed-socket" not in str(found):
+            session.error(found)
+    session.run(python, "-m", "pytest_connleak", "doctor", external=True)
+
+    session.chdir(work / "typed")
+    session.run(*pip, "mypy", "pyright[nodejs]", external=True)
+    session.run(python, "-m", "mypy", "--strict", ".", external=True)
+    session.run(python, "-m", "pyright", "--pythonpath", python, ".", external=True)
+    session.run(python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "public_use.py", external=True)
 
 
 @nox.session(python="3.11")

@@ -10,11 +10,13 @@ from __future__ import annotations
 import pytest
 
 from .errors import ConnectionLeakError, ConnleakError, PytestConnectionLeakWarning, SettingError
+from .fixture import Connleak
 from .report import Entry
 from .standalone import Leaks, watch
 
 __all__ = [
     "ConnectionLeakError",
+    "Connleak",
     "ConnleakError",
     "Entry",
     "Leaks",
