@@ -139,9 +139,16 @@ def others(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
-    """Style, types, import layers."""
+    """Style, types, import layers, what GitHub reads."""
     session.install("-e", ".[test,lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("lint-imports")
+    for schema, files in {
+        "workflows": "workflows/*.yml",
+        "issue-forms": "ISSUE_TEMPLATE/[0-9]*.yml",
+        "issue-config": "ISSUE_TEMPLATE/config.yml",
+    }.items():
+        paths = map(str, Path(".github").glob(files))
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.github-{schema}", *paths)
