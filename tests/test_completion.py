@@ -39,10 +39,10 @@ def offered(line: str, *program: str) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a directory with files of its own, the plugin found as an installed one is."""
+    """In a directory with files of its own, with this plugin and no other."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_connleak")
     for name in ("leaks.json", "known.txt"):
         with open(name, "w"):
             pass
@@ -69,6 +69,12 @@ def test_pytest_completes_the_options_and_their_values(line: str, expected: set[
     assert offered(line, "-m", "pytest") == expected
 
 
+def test_so_it_does_if_the_plugin_is_found_as_an_installed_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
+    assert offered("pytest --connleak-select=m", "-m", "pytest") == {"missing-timeout"}
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -77,7 +83,7 @@ def test_pytest_completes_the_options_and_their_values(line: str, expected: set[
         ("pytest_connleak show l", {"leaks.json"}),
     ],
 )
-def test_so_do_the_commands(line: str, expected: set[str]) -> None:
+def test_the_commands_do_likewise(line: str, expected: set[str]) -> None:
     assert offered(line, "-m", "pytest_connleak") >= expected
     with open(sys.modules["pytest_connleak"].__path__[0] + "/__main__.py", encoding="utf-8") as file:
         assert "PYTHON_ARGCOMPLETE_OK" in file.read(1024), "argcomplete looks for it before it runs a program"
