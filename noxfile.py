@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -83,6 +86,43 @@ def neighbours(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def release(session: nox.Session) -> None:
+    """What would be published, in ``.nox/release/tmp/dist``: built twice, installed where nothing else is, and used."""
+    session.install("build", "hatchling>=1.26", "twine")
+    work = Path(session.create_tmp()).resolve()
+    shutil.rmtree(work)
+    work.mkdir()
+    session.run("python", ".ci/package.py", str(work / "dist"))
+    [sdist], [wheel] = (work / "dist").glob("*.tar.gz"), (work / "dist").glob("*.whl")
+    session.run("twine", "check", "--strict", str(sdist), str(wheel))
+
+    session.run("python", "-m", "venv", str(work / "fresh"))
+    python = str(work / "fresh" / "bin" / "python")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    session.run(*pip, str(wheel), "requests", external=True)
+    shutil.copytree("examples", work / "examples")
+    shutil.copytree("tests/typed", work / "typed")
+    session.chdir(work / "examples")
+    for autoload, options in (("", ()), ("1", ("-p", "connleak"))):
+        found = session.run(
+            *(python, "-m", "pytest", *options),
+            env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": autoload},
+            success_codes=[1],  # the example leaks on purpose
+            silent=True,
+            external=True,
+        )
+        if "connleak: 1 missing-timeout, 1 unclosed-response, 1 unclosed-session, 1 unclosed-socket" not in str(found):
+            session.error(found)
+    session.run(python, "-m", "pytest_connleak", "doctor", external=True)
+
+    session.chdir(work / "typed")
+    session.run(*pip, "mypy", "pyright[nodejs]", external=True)
+    session.run(python, "-m", "mypy", "--strict", ".", external=True)
+    session.run(python, "-m", "pyright", "--pythonpath", python, ".", external=True)
+    session.run(python, "-m", "pytest", "-p", "no:cacheprovider", "-q", "public_use.py", external=True)
+
+
+@nox.session(python="3.11")
 def benchmarks(session: nox.Session) -> None:
     """What the plugin costs, in instructions; valgrind counts them, and must be installed."""
     session.install(".[test]")
@@ -99,9 +139,16 @@ def others(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
-    """Style, types, import layers."""
+    """Style, types, import layers, what GitHub reads."""
     session.install("-e", ".[test,lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("lint-imports")
+    for schema, files in {
+        "workflows": "workflows/*.yml",
+        "issue-forms": "ISSUE_TEMPLATE/[0-9]*.yml",
+        "issue-config": "ISSUE_TEMPLATE/config.yml",
+    }.items():
+        paths = map(str, Path(".github").glob(files))
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.github-{schema}", *paths)

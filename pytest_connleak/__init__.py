@@ -26,11 +26,13 @@ from .errors import (  # noqa: E402  # by Python's importer already
 )
 
 if TYPE_CHECKING:
+    from .fixture import Connleak
     from .report import Entry
     from .standalone import Leaks, watch
 
 __all__ = [
     "ConnectionLeakError",
+    "Connleak",
     "ConnleakError",
     "Entry",
     "Leaks",
@@ -40,13 +42,14 @@ __all__ = [
 ]
 
 # What a run of pytest may do without is imported when it is asked for.
-_WHERE = {"Entry": "report", "Leaks": "standalone", "watch": "standalone"}
+_WHERE = {"Connleak": "fixture", "Entry": "report", "Leaks": "standalone", "watch": "standalone"}
 
+if not TYPE_CHECKING:  # or type checkers would take any name for one of these
 
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
+    def __getattr__(name: str) -> Any:
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
 
 
 def pytest_addoption(pluginmanager: pytest.PytestPluginManager) -> None:

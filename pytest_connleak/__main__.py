@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """Commands on reports, and a self-test: ``python -m pytest_connleak merge | show | doctor``."""
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     showing.add_argument("report", metavar="REPORT.json")
     showing.add_argument("-v", "--verbose", action="store_true", help="also what is ignored or in the baseline")
     commands.add_parser("doctor", help="plant one leak of each kind, and see that each is found")
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand next; argcomplete answers it and exits
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     options = parser.parse_args(arguments)
     try:
         if options.command == "doctor":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .report import Entry
 
 
 class ConnleakError(Exception):
@@ -21,7 +24,7 @@ class ConnectionLeakError(ConnleakError, AssertionError):
         findings: what was found, as in the report.
     """
 
-    def __init__(self, message: str, findings: Sequence[Any] = ()) -> None:
+    def __init__(self, message: str, findings: Sequence[Entry] = ()) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
 

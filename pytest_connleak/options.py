@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 
-from . import formats, settings
+from . import formats, rules, settings
 from .errors import SettingError
 from .settings import Ignore, LibraryPolicy, Local, Mode, ReportFile, Require, Settings, SharedPolicy
 
@@ -24,6 +25,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--connleak",
         metavar="MODE",
+        action=_Mode,
         default=None,
         help="what a connection leak does to its test: fail (the default), warn, or off (nothing is watched)",
     )
@@ -38,14 +40,14 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--connleak-select",
         metavar="KINDS",
-        action="append",
+        action=_KindLists,
         default=[],
         help="check only these kinds of finding, with commas between them; may be repeated",
     )
     group.addoption(
         "--connleak-ignore",
         metavar="KINDS",
-        action="append",
+        action=_KindLists,
         default=[],
         help="do not check these kinds of finding, with commas between them; may be repeated",
     )
@@ -105,6 +107,34 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini(
         "connleak_grace", "seconds that other threads get to close what is still open (default: 0.5)", default="0.5"
     )
+
+
+class _Mode(argparse.Action):
+    """As ``store``; a shell that completes through argcomplete is offered the modes."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: Any, option_string: object = None
+    ) -> None:
+        setattr(namespace, self.dest, values)
+
+    @staticmethod
+    def completer(**_: object) -> tuple[str, ...]:
+        return get_args(Mode)
+
+
+class _KindLists(argparse.Action):
+    """As ``append``; a shell that completes through argcomplete is offered the kinds, also after a comma."""
+
+    def __call__(
+        self, parser: object, namespace: argparse.Namespace, values: Any, option_string: object = None
+    ) -> None:
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+
+    @staticmethod
+    def completer(prefix: str, **_: object) -> list[str]:
+        before, comma, _last = prefix.rpartition(",")
+        chosen = before.split(",")
+        return [f"{before}{comma}{kind}" for kind in rules.KINDS if kind not in chosen]
 
 
 def read_mode(config: pytest.Config) -> Mode:

@@ -33,9 +33,9 @@ def test_ten_thousand_sessions_are_one_readable_finding(pytester: pytest.Pyteste
         def test_after():
             pass
     """)
-    before = time.perf_counter()
+    before = time.process_time()
     ran = run("--connleak-report=report.json", "--junit-xml=junit.xml", report=False, here=True)
-    assert time.perf_counter() - before < 20
+    assert time.process_time() - before < 20  # seconds of its own: a busy machine lets it wait
     assert ran.outcomes == {"failed": 1, "passed": 1}
     assert "connleak: 10000 unclosed-session" in ran.section
     assert len(ran.result.outlines) < 60

@@ -697,12 +697,12 @@ def test_a_widely_used_object_is_bounded() -> None:
     users = [App() for _ in range(20_000)]
     for user in users:
         user.session = suspect
-    start = time.perf_counter()
+    start = time.process_time()
 
     found = holder(suspect, Definition(users))
 
     assert found is not None
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5
 
 
 def test_an_endless_chain_is_bounded() -> None:
