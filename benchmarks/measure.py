@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ Files = Mapping[str, str]
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
 ON: tuple[str, ...] = ("-p", "connleak", "--connleak=warn")
 OFF: tuple[str, ...] = ()
+# The same two where pytest loads its plugins by itself, and this is the only one.
+ALONE = tuple(f"-pno:{plugin.name}" for plugin in entry_points(group="pytest11") if plugin.name != "connleak")
+AUTOLOADED_OFF = ("-p", "no:connleak")
 
 
 class Suite(NamedTuple):
@@ -87,8 +91,10 @@ def instructions_of_one_more(what: str, suite: Suite, target: float, reached: fl
     return Row(what, off / 1000, on / 1000, "thousand instructions", on / off, target, reached)
 
 
-def instructions(suite: Suite, size: int, *options: str, python: tuple[str, ...] = PYTEST) -> int:
-    """The instructions of a whole run.
+def instructions(
+    suite: Suite, size: int, *options: str, python: tuple[str, ...] = PYTEST, autoload: bool = False
+) -> int:
+    """The instructions of a whole run; of an ``autoload``, the second, when pytest has its cache of bytecode.
 
     Raises:
         RuntimeError: if valgrind is missing, or the suite fails.
@@ -97,14 +103,17 @@ def instructions(suite: Suite, size: int, *options: str, python: tuple[str, ...]
         raise RuntimeError("valgrind counts the instructions, and is not installed")
     with written({**suite.files(size), "uncollected.py": "import gc\ngc.disable()"}) as directory:
         counting = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={os.devnull}", sys.executable)
-        done = run(directory, *counting, *python, "-p", "uncollected", *options)
+        if autoload:
+            run(directory, sys.executable, *python, *ALONE, *options, autoload=True)
+        loading = ALONE if autoload else ()
+        done = run(directory, *counting, *python, "-p", "uncollected", *loading, *options, autoload=autoload)
     count = re.search(r"Collected : (\d+)", done.stderr)
     if count is None:
         raise RuntimeError(done.stderr)
     return int(count[1])
 
 
-def seconds(suite: Suite, size: int, *options: str, python: tuple[str, ...] = PYTEST) -> float:
+def seconds(suite: Suite, size: int, *options: str, python: tuple[str, ...] = PYTEST, autoload: bool = False) -> float:
     """The seconds of the processor that a whole run takes.
 
     Raises:
@@ -112,7 +121,7 @@ def seconds(suite: Suite, size: int, *options: str, python: tuple[str, ...] = PY
     """
     with written(suite.files(size)) as directory:
         before = _seconds_of_children()
-        run(directory, sys.executable, *python, *options)
+        run(directory, sys.executable, *python, *(ALONE if autoload else ()), *options, autoload=autoload)
         return _seconds_of_children() - before
 
 
@@ -129,14 +138,20 @@ def paired(off: Callable[[], float], on: Callable[[], float], pairs: int) -> tup
     return statistics.median(a for a, _ in figures), statistics.median(b for _, b in figures), statistics.median(ratios)
 
 
-def run(directory: str, *command: str) -> subprocess.CompletedProcess[str]:
+def run(directory: str, *command: str, autoload: bool = False) -> subprocess.CompletedProcess[str]:
     """Run to the end in a directory, with no plugin of pytest but what the command names.
+
+    With ``autoload`` pytest finds its plugins by itself, as it does for everybody who says nothing.
 
     Raises:
         RuntimeError: if pytest neither passes nor finds that there are no tests.
     """
     _compile()
-    fixed = {"PYTHONHASHSEED": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    fixed = {"PYTHONHASHSEED": "0"}
+    if autoload:
+        fixed |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "", "PYTHONDONTWRITEBYTECODE": ""}
+    else:
+        fixed |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         command,
         cwd=directory,
