@@ -101,12 +101,15 @@ def looked_at(probe: Probe, call: Call) -> None:
 def tidied(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     """A pool takes out of its books what is closed, what is too old, and what is idle and too many."""
     pool = call.instance
-    idle = [connection for connection in pool.connections if connection.is_idle()]
-    yield
-    left = pool.connections
-    for connection in idle:
+    before = [connection for connection in pool.connections if not connection.is_closed()]
+    outcome = yield
+    closing = outcome.result
+    if closing is None:  # then it has closed them itself
+        left = pool.connections
+        closing = [connection for connection in before if connection not in left]
+    for connection in closing:
         speaking = _innermost(connection)
-        if connection not in left and speaking is not None and speaking not in _gone:
+        if speaking is not None and speaking not in _gone:
             _tell(probe, probe.find(pool), speaking._origin, discarded=1)
 
 
