@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from . import baseline, doctor, formats, gate, rules
 from .errors import SettingError
 from .formats import json, terminal
+from .progress import Progress
 from .report import Report
+from .traffic import total
 
 # As pytest's exit statuses.
 PASSED, FAILED, USAGE = 0, 1, 4
@@ -42,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "doctor":
             return doctor.main()
         if options.command == "show":
-            print(terminal.text(_read(options.report), verbose=options.verbose))
+            with Progress(f"reading {options.report}"):
+                text = terminal.text(_read(options.report), verbose=options.verbose)
+            print(text)
             return PASSED
         return _merge(options)
     except (OSError, ValueError, SettingError) as error:
@@ -54,11 +58,18 @@ def _merge(options: argparse.Namespace) -> int:
     root, kinds = os.path.abspath(options.rootdir), rules.kinds()
     files = [formats.chosen(path) for path in options.report]
     known = baseline.load(options.baseline, root, [kind.name for kind in kinds]) if options.baseline else None
-    report = gate.join([_read(path) for path in options.reports], known, strict=options.strict_baseline, root=root)
-    report.kinds = kinds
-    print(terminal.text(report))
-    for file in files:
-        formats.named(file.format).write(report, file.path)
+    with Progress("reading reports", len(options.reports)) as progress:
+        reports = [_read(path) for path in progress.through(options.reports)]
+    with Progress("merging"):
+        report = gate.join(reports, known, strict=options.strict_baseline, root=root)
+        report.kinds = kinds
+        report.hosts = total(host for each in reports for host in each.hosts)
+        text = terminal.text(report)
+    print(text)
+    with Progress("writing reports", len(files)) as progress:
+        for file in files:
+            progress.step(file.path)
+            formats.named(file.format).write(report, file.path)
     return FAILED if report.fails else PASSED
 
 

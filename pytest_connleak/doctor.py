@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from . import instrumentation
+from .progress import Progress
 
 
 class Plant(NamedTuple):
@@ -65,7 +66,8 @@ def main() -> int:
     print(f"python {platform.python_version()}")
     for name in _distributions():
         print(f"{name} {metadata.version(name)}")
-    with _server() as url, tempfile.TemporaryDirectory(prefix="connleak-doctor-") as directory:
+    progress = Progress("planting leaks, and looking for them")
+    with progress, _server() as url, tempfile.TemporaryDirectory(prefix="connleak-doctor-") as directory:
         findings, output = _run(planted, url, directory)
     passed = True
     for plant, line in zip(planted, _lines(planted), strict=True):

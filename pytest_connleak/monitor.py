@@ -8,10 +8,10 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import instrumentation, netstat, origin, rules
 from .descriptors import Descriptors, inodes
@@ -22,6 +22,9 @@ from .recorder import Recorder
 from .settings import Local, Settings
 from .triage import triage
 from .untouched import System
+
+if TYPE_CHECKING:
+    from .traffic import Book, Traffic
 
 NOTHING = Verdict()
 
@@ -92,7 +95,7 @@ class Monitor:
         versions: the libraries that are watched.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, statistics: bool = False) -> None:
         self.settings = Settings()
         self.is_known: Callable[[str], bool] = lambda _: False
         self._root = root
@@ -101,6 +104,13 @@ class Monitor:
         self._ledger = Ledger()
         self._lock = threading.Lock()
         libraries = instrumentation.discover()
+        self._book: Book | None = None
+        if statistics:  # neither imported nor patched in any other run
+            from . import meters
+            from .traffic import Book
+
+            self._book = Book()
+            libraries += meters.discover()
         self._installation = instrumentation.Installation(libraries, self._recorder)
         self._advice = {module: advice for library in libraries for module, advice in library.advice.items()}
         self._descriptors = Descriptors()
@@ -130,13 +140,23 @@ class Monitor:
                 f"the life of a {kind} could not be seen, so none was judged"
                 for kind in sorted(self._installation.blind)
             ),
-            *(f"{observer} was not watched to the end" for observer in self._installation.disabled),
+            *(
+                f"{observer} was not watched to the end"
+                for observer in self._installation.disabled
+                if not observer.statistics
+            ),
             *self._gaps,
         ]
 
     @property
     def versions(self) -> dict[str, str]:
         return self._installation.versions
+
+    @property
+    def traffic(self) -> tuple[Traffic, ...]:
+        """How the hosts were talked to, by host and library; nothing if it was not asked for."""
+        self._drain()
+        return self._book.rows(self._root) if self._book is not None else ()
 
     def start(self, sockets: Set[int] | None = None) -> None:
         """Begin to watch.
@@ -339,7 +359,10 @@ class Monitor:
 
     def _drain(self) -> None:
         with self._lock:
-            self._ledger.apply(self._recorder.hand_over())
+            events: Iterable[Any] = self._recorder.hand_over()
+            if self._book is not None:
+                events = self._book.without_traffic(events)
+            self._ledger.apply(events)
 
     def _drain_if_idle(self) -> None:
         """Called wherever the program is: in a finalizer or the handler of a signal, too, that runs within a drain."""

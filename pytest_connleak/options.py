@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from contextlib import suppress
 from typing import Any, cast, get_args
 
 import pytest
@@ -71,6 +72,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--connleak-force",
         action="store_true",
         help="let --connleak-update-baseline do its work also where CI is set",
+    )
+    group.addoption(
+        "--connleak-stats",
+        action="store_true",
+        help="show for each host how its connections were opened, reused, dropped, discarded and waited for, and what "
+        "to change; fails nothing",
     )
     parser.addini("connleak", "fail (the default), warn or off", default="fail")
     parser.addini(
@@ -143,10 +150,29 @@ def read_mode(config: pytest.Config) -> Mode:
     Raises:
         SettingError: if it is none of the three.
     """
-    given = getattr(config.option, "connleak", None) or getattr(config.known_args_namespace, "connleak", None)
+    given = _given(config, "connleak")
     if given is not None:
         return cast("Mode", settings.choice(given, Mode, "--connleak"))
     return cast("Mode", settings.choice(config.getini("connleak"), Mode, "ini option connleak"))
+
+
+def wants_statistics(config: pytest.Config) -> bool:
+    """Whether it is to be counted how connections are used, also before the command line was read to its end.
+
+    That is so where it is shown, or a report has a page for it.
+    """
+    if _given(config, "connleak_stats"):
+        return True
+    for text in _given(config, "connleak_report") or ():
+        with suppress(SettingError):  # ``read`` will complain
+            if formats.chosen(text).format in formats.WITH_STATISTICS:
+                return True
+    return False
+
+
+def _given(config: pytest.Config, name: str) -> Any:
+    """An option, also before the command line was read to its end."""
+    return getattr(config.option, name, None) or getattr(config.known_args_namespace, name, None)
 
 
 def read(config: pytest.Config, kinds: tuple[str, ...]) -> Settings:
@@ -181,6 +207,7 @@ def read(config: pytest.Config, kinds: tuple[str, ...]) -> Settings:
         update_baseline=baseline is not None and config.getoption("connleak_update_baseline"),
         prune_baseline=baseline is not None and config.getoption("connleak_prune_baseline"),
         strict_baseline=config.getini("connleak_strict_baseline"),
+        statistics=config.getoption("connleak_stats"),
     )
 
 

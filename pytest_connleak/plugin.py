@@ -56,7 +56,7 @@ def _standby_of(config: pytest.Config) -> Standby:
     """What watches a run; it begins when it is first asked for."""
     standby = config.stash.get(_STANDBY, None)
     if standby is None:
-        standby = config.stash[_STANDBY] = Standby(str(config.rootpath))
+        standby = config.stash[_STANDBY] = Standby(str(config.rootpath), statistics=options.wants_statistics(config))
         config.add_cleanup(standby.stop)
         standby.start()
     return standby
@@ -176,6 +176,8 @@ class Plugin:
         monitor = self.standby.monitor
         if monitor is not None and (monitor.faults or monitor.gaps or monitor.used_ignores):
             self.tally().watched(monitor.faults, monitor.gaps, map(str, monitor.used_ignores))
+        if monitor is not None and monitor.traffic:
+            self.tally().counted(monitor.traffic)
         if self.standby.fault is not None:
             error = f"{type(self.standby.fault).__name__}: {self.standby.fault}"
             self.tally().watched({"start": error}, ["nothing was watched before the first test"], [])
@@ -220,16 +222,18 @@ class Plugin:
             terminalreporter.write_line(f"ERROR: {self._tally.usage_error}", red=True)
         try:
             rows, last, annotations = self._tally.summary(verbose=self.config.get_verbosity() > 0)
+            sections = {"connection statistics": self._tally.statistics(), "connection leaks": rows}
         except Exception as error:
             text = ascii(f"{type(error).__name__}: {error}")[1:-1]
             terminalreporter.write_line(f"connleak: the summary failed with {text}")
             return
-        if rows:
-            terminalreporter.section("connection leaks")
-        for row in rows:
-            for text, style in row:
-                terminalreporter.write(text, **_MARKUP[style])
-            terminalreporter.line("")
+        for title, section in sections.items():
+            if section:
+                terminalreporter.section(title)
+            for row in section:
+                for text, style in row:
+                    terminalreporter.write(text, **_MARKUP[style])
+                terminalreporter.line("")
         if last:
             terminalreporter.write_line(last, red=report.fails, bold=report.fails)
         for annotation in annotations:

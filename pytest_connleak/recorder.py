@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from . import origin
@@ -39,6 +39,9 @@ from .model import (
     Sent,
     Unlimited,
 )
+
+if TYPE_CHECKING:
+    from .traffic import Counted
 
 # Events that may wait for the next test's end; past that they are handed over early, so that a test which
 # sends a million requests does not hold a million events.
@@ -184,7 +187,7 @@ class Recorder:
     def __init__(self) -> None:
         self.owner: Owner = PROCESS
         self.nodeid = ""
-        self.events: deque[Event | _Ref] = deque()
+        self.events: deque[Event | Counted | _Ref] = deque()
         self.on_full: Callable[[], None] = lambda: None
         self._numbers = itertools.count(1)
         self._moments = itertools.count(1)
@@ -390,11 +393,11 @@ class Recorder:
         refs = [ref for ref in list(self._known.values()) if ref.kind == "socket"]
         return [n for ref in refs if (obj := ref()) is not None and (n := obj.fileno()) >= 0]
 
-    def hand_over(self) -> list[Event]:
+    def hand_over(self) -> list[Event | Counted]:
         """The events so far, which are then forgotten here."""
         if len(self._dead) > MAX_WAITING:
             self.bury()
-        events: list[Event] = []
+        events: list[Event | Counted] = []
         self._run += 1
         while self.events:
             event = self.events.popleft()
@@ -425,7 +428,11 @@ class Recorder:
             name = self._class_names[cls] = f"{top if public else cls.__module__}.{cls.__qualname__}"
         return name
 
-    def _append(self, event: Event) -> None:
+    def counted(self, event: Counted) -> None:
+        """Something happened to a connection that only the statistics ask for."""
+        self._append(event)
+
+    def _append(self, event: Event | Counted) -> None:
         self.events.append(event)
         if len(self.events) > MAX_WAITING:
             self.on_full()

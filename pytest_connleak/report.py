@@ -8,10 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import fingerprint, origin
 from .model import Finding, Frame
+
+if TYPE_CHECKING:
+    from .traffic import Traffic
 
 # What a terminal might obey, and what cannot be encoded (a lone surrogate is how Python keeps a byte that is no UTF-8).
 _UNSAFE = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
@@ -174,6 +177,7 @@ class Report:
         failures: why the run fails, beside its tests.
         root: the directory to which the paths are relative.
         kinds: the kinds of finding that were looked for.
+        hosts: how the clients of each library used their connections, host by host; only if that was asked for.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -187,6 +191,7 @@ class Report:
     unchecked: list[str] = field(default_factory=list)
     """The kinds that were not looked for."""
     kinds: tuple[Kind, ...] = ()
+    hosts: tuple[Traffic, ...] = ()
 
     @property
     def failing(self) -> list[Entry]:

@@ -67,6 +67,8 @@ class Settings(NamedTuple):
     update_baseline: bool = False
     prune_baseline: bool = False
     strict_baseline: bool = False
+    statistics: bool = False
+    """Whether it is shown how connections were used."""
 
     @property
     def lists_tests(self) -> bool:

@@ -58,10 +58,11 @@ class Standby:
         fault: why there is none although there should be, if that was tried.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, statistics: bool = False) -> None:
         self.monitor: Monitor | None = None
         self.fault: Exception | None = None
         self._root = root
+        self._statistics = statistics
         self._settings = Settings()
         self._is_known: Callable[[str], bool] = lambda _: False
         self._lock = threading.RLock()
@@ -96,7 +97,7 @@ class Standby:
                 self._wait_no_more()
                 from .monitor import Monitor
 
-                monitor = Monitor(self._root)
+                monitor = Monitor(self._root, statistics=self._statistics)
                 monitor.settings, monitor.is_known = self._settings, self._is_known
                 monitor.start(self._sockets)
                 self.monitor = monitor

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import baseline, files, formats, gate
 from .baseline import Baseline
@@ -13,6 +14,9 @@ from .errors import SettingError
 from .formats import github, terminal
 from .report import Entry, Kind, Report, merge, safe
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .traffic import Traffic
 
 
 class Tally:
@@ -37,6 +41,10 @@ class Tally:
         self._formats = {file.format: formats.named(file.format) for file in settings.reports}
         for chosen in self._formats.values():
             chosen.load()
+        if settings.statistics:  # as above: the tests may change what imports need
+            importlib.import_module(".hygiene", __package__)
+        if settings.reports:
+            importlib.import_module(".progress", __package__)
 
     def knows(self, fingerprint: str) -> bool:
         """Whether a finding fails nothing, since it is in the baseline or about to be."""
@@ -70,6 +78,13 @@ class Tally:
         self._gaps.update(dict.fromkeys(map(safe, gaps)))
         self._used_ignores.update(used_ignores)
 
+    def counted(self, hosts: tuple[Traffic, ...]) -> None:
+        """How the connections of this process, or of a worker, were used."""
+        if hosts:
+            from .traffic import total
+
+            self.report.hosts = total((*self.report.hosts, *hosts))
+
     # --- from worker to controller --------------------------------------------------------------------
 
     def sent(self, entries: Iterable[Entry]) -> dict[str, Any]:
@@ -82,6 +97,7 @@ class Tally:
             "gaps": [*self._gaps],
             "used_ignores": sorted(self._used_ignores),
             "usage_error": self.usage_error,
+            "hosts": [host.plain() for host in self.report.hosts],
         }
 
     def received(self, sent: Mapping[str, Any], worker: str) -> None:
@@ -91,6 +107,10 @@ class Tally:
         self.report.tests.others.update(sent["others"])
         self.watched(sent["faults"], sent["gaps"], sent["used_ignores"])
         self.usage_error = self.usage_error or sent["usage_error"]
+        if sent["hosts"]:
+            from .traffic import Traffic
+
+            self.counted(tuple(map(Traffic.from_plain, sent["hosts"])))
 
     # --- the end --------------------------------------------------------------------------------------
 
@@ -116,11 +136,19 @@ class Tally:
         elif settings.prune_baseline:
             self._write_baseline(self._baseline.pruned(gate.seen_in(report), gate.ran_in(report)))
         gate.decide(report, self._baseline, strict=settings.strict_baseline)
-        for file in settings.reports:
-            try:
-                self._formats[file.format].write(report, file.path)
-            except Exception as error:  # a full disk, or a mistake in a format: the run goes on
-                self._not_written(f"report {file.path}", error)
+        if settings.reports:
+            self._write_reports()
+
+    def _write_reports(self) -> None:
+        from .progress import Progress  # nobody else needs it
+
+        with Progress("writing reports", len(self._settings.reports), lead="\n") as progress:
+            for file in self._settings.reports:
+                progress.step(file.path)
+                try:
+                    self._formats[file.format].write(self.report, file.path)
+                except Exception as error:  # a full disk, or a mistake in a format: the run goes on
+                    self._not_written(f"report {file.path}", error)
 
     def summary(self, *, verbose: bool) -> tuple[list[terminal.Row], str, list[str]]:
         """What the terminal shows at the end: the report, its last line, and annotations where GitHub reads them."""
@@ -128,6 +156,10 @@ class Tally:
         last = terminal.counts(report) if report.entries or report.failures else ""
         annotations = github.render(report).splitlines() if github.wanted(os.environ) else []
         return [*terminal.summary(report, verbose=verbose)], last, annotations
+
+    def statistics(self) -> list[terminal.Row]:
+        """How the connections were used, if that is to be shown."""
+        return [*terminal.statistics(self.report)] if self._settings.statistics else []
 
     def _write_baseline(self, new: Baseline) -> None:
         path = self._settings.baseline

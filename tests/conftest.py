@@ -7,7 +7,7 @@ import json
 import signal
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,7 +88,19 @@ class Run:
 @pytest.fixture
 def monitor(pytestconfig: pytest.Config) -> Iterator[Monitor]:
     """A monitor at work; what is made now belongs to ``watching.TEST``."""
-    monitor = Monitor(str(pytestconfig.rootpath))
+    with _at_work(Monitor(str(pytestconfig.rootpath))) as monitor:
+        yield monitor
+
+
+@pytest.fixture
+def counting(pytestconfig: pytest.Config) -> Iterator[Monitor]:
+    """A monitor that counts connections, too."""
+    with _at_work(Monitor(str(pytestconfig.rootpath), statistics=True)) as monitor:
+        yield monitor
+
+
+@contextmanager
+def _at_work(monitor: Monitor) -> Iterator[Monitor]:
     monitor.start()
     monitor.tests_begin()
     try:

@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import anyio
@@ -24,6 +25,7 @@ import pytest
 from conformance import Library, discover
 from pytest_connleak.model import Finding
 from pytest_connleak.monitor import Monitor
+from pytest_connleak.traffic import Traffic
 from servers import Server
 from watching import kinds, verdict
 
@@ -48,6 +50,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 Run = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+Nginx = Callable[..., Server]
 
 
 @pytest.fixture
@@ -452,3 +455,87 @@ def _looks(owner: Any, name: str) -> tuple[object, ...]:
         method.__module__,
         method.__doc__,
     )
+
+
+# --- what is counted ----------------------------------------------------------------------------------------
+
+
+def row(counting: Monitor, peer: Server) -> Traffic:
+    """What was counted for a server, by one library; no part may have failed over it."""
+    (row,) = (row for row in counting.traffic if row.host == peer.url)
+    assert counting.faults == {}
+    return row
+
+
+@pytest.mark.needs("counted", "send", "close")
+def test_what_is_counted_is_what_the_server_saw(library: Library, peer: Server, counting: Monitor, run: Run) -> None:
+    async def check() -> None:
+        for requests in (3, 1, 1):
+            client = await done(library.open(peer))
+            for _ in range(requests):
+                await done(library.send(client, peer.url))
+            await done(library.close(client))
+
+    before = peer.counts()
+    run(check)
+    saw, counted = peer.counts(before), row(counting, peer)
+    assert (counted.requests, counted.opened) == (saw.requests, saw.opened) == (5, 3)
+    assert (counted.sessions, counted.reused) == (3, 2)
+    assert (counted.ended, counted.dropped, counted.discarded, counted.waits) == (0, 0, 0, 0)
+    assert counted.versions == ("HTTP/2" if peer.ca else "HTTP/1.1",)
+    assert counted.library == library.instrumentation
+    assert sum(made.sessions for made in counted.made) == 3
+    path = Path(inspect.getfile(type(library).open)).relative_to(Path(__file__).parents[1]).as_posix()
+    assert {made.place.rpartition(":")[0] for made in counted.made} == {path}
+    assert {made.object for made in counted.made} == {library.object}
+
+
+@pytest.mark.needs("counted", "plain", "send", "close")
+def test_what_nginx_drops(library: Library, counting: Monitor, nginx: Nginx, run: Run, way: Way) -> None:
+    server = nginx(0.1)
+    server.wait_until(open=0)
+
+    async def check() -> None:
+        client = await done(library.open(server))
+        await done(library.send(client, server.url))
+        await blocking(way, lambda: server.wait_until(since=before, opened=1, open=0))  # idle for too long
+        await done(library.send(client, server.url))
+        await done(library.close(client))
+
+    before = server.counts()
+    run(check)
+    counted = row(counting, server)
+    assert counted.opened == server.counts(before).opened == 2
+    assert (counted.dropped, counted.reused, counted.ended, counted.discarded) == (1, 0, 0, 0)
+    assert counted.dropped_after is not None
+    assert 0.09 < counted.dropped_after < 5
+    assert counted.kept_for is None
+
+
+@pytest.mark.needs("counted", "plain", "send", "close")
+def test_what_nginx_ends_with_its_answer(library: Library, counting: Monitor, nginx: Nginx, run: Run) -> None:
+    server = nginx(5, 2)
+    assert server.log is not None
+    log = Path(server.log)
+    before = len(log.read_text().splitlines()) if log.exists() else 0
+
+    async def check() -> None:
+        client = await done(library.open(server))
+        for _ in range(5):
+            await done(library.send(client, server.url))
+        await done(library.close(client))
+
+    run(check)
+    counted = row(counting, server)
+    while len(log.read_text().splitlines()) < before + 5:  # it logs what it has answered
+        time.sleep(0.001)
+    requests = [line.split() for line in log.read_text().splitlines()[before:]]
+    assert [how_manyth for _, how_manyth in requests] == ["1", "2", "1", "2", "1"]
+    assert counted.opened == len({connection for connection, _ in requests}) == 3
+    assert (counted.requests, counted.reused, counted.ended, counted.dropped) == (5, 2, 2, 0)
+    assert counted.kept_for is not None
+
+
+async def blocking(way: Way, wait: Callable[[], Any]) -> None:
+    """Wait for a server, while the event loop turns."""
+    await (anyio.to_thread.run_sync(wait) if way.backend else done(wait()))

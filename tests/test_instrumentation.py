@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from pytest_connleak import instrumentation
+from pytest_connleak import instrumentation, meters
 from pytest_connleak.instrumentation.interface import Call, Installation, Instrumentation, Outcome
 from pytest_connleak.recorder import Recorder
 
-OBSERVERS = [observer for i in instrumentation.discover() for observer in i.observers]
+OBSERVERS = [observer for i in (*instrumentation.discover(), *meters.discover()) for observer in i.observers]
 
 
 @pytest.mark.parametrize("observer", OBSERVERS, ids=lambda observer: observer.target)

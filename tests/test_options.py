@@ -65,7 +65,7 @@ def test_help_and_the_readme_list_the_same_options(run: RunTests) -> None:
     text = run("--help", here=True).output
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     options = set(re.findall(r"^  (--connleak\S*)", text, re.MULTILINE))
-    assert len(options) == 8
+    assert len(options) == 9
     assert options == set(re.findall(r"^\| `(--connleak[^`]*)` \|", readme, re.MULTILINE))
     settings = set(re.findall(r"^  (connleak\w*) \(", text, re.MULTILINE))
     assert settings == set(INI_OPTIONS) == set(re.findall(r"^\| `(connleak\w*)` \|", readme, re.MULTILINE))

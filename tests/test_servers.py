@@ -453,7 +453,7 @@ def assert_ends_with_its_starter(start: str) -> None:
 
 def test_a_server_that_cannot_start_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RuntimeError, match="ended by itself"):
-        Server("nginx", "not a number")
+        Server("nginx", "not a number", "1")
     assert "ValueError" in capfd.readouterr().err
 
 

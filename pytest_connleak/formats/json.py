@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from ..report import Entry, Report, Tests
+from ..traffic import Traffic
 
 VERSION = 1
 
@@ -20,6 +21,7 @@ def render(report: Report) -> str:
         "fixed": report.fixed,
         "failures": report.failures,
         "unchecked": report.unchecked,
+        "hosts": [host.plain() for host in report.hosts],
         "tests": {
             "complete": report.tests.complete,
             "passed": sorted(report.tests.passed),
@@ -27,7 +29,7 @@ def render(report: Report) -> str:
             "left_out": sorted(report.tests.left_out),
         },
     }
-    return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+    return "{" + ",\n ".join(f"{_encode(key)}: {_lines(value)}" for key, value in document.items()) + "}\n"
 
 
 def parse(text: str) -> Report:
@@ -50,6 +52,7 @@ def parse(text: str) -> Report:
             fixed=_texts(document["fixed"]),
             failures=_texts(document["failures"]),
             unchecked=_texts(document["unchecked"]),
+            hosts=tuple(map(Traffic.from_plain, document.get("hosts", ()))),
             tests=Tests(
                 passed={*_texts(tests["passed"])},
                 others={*_texts(tests["others"])},
@@ -59,6 +62,16 @@ def parse(text: str) -> Report:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a whole report ({type(error).__name__}: {error})") from None
+
+
+def _lines(value: object) -> str:
+    """Each item of a list on a line of its own; an ``indent`` would be slower, since then Python encodes, and not C."""
+    if isinstance(value, list) and value:
+        return "[\n  " + ",\n  ".join(map(_encode, value)) + "]"
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=True).encode
 
 
 def _texts(values: object) -> list[str]:

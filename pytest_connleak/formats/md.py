@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from .. import hygiene
 from ..report import Level, Report, Site, safe, sites
 
 # So many sites are shown, and of each so many tests, lines of a stack and connections; the rest is counted.
@@ -36,6 +37,7 @@ def render(report: Report) -> str:
         blocks += [_details(site) for site in shown[:MOST_SITES]]
     if len(shown) > MOST_SITES:
         blocks.append(f"... and {_number(len(shown) - MOST_SITES, 'more place')}")
+    blocks += _statistics(report)
     others = Counter(site.first.status for site in found if site.level not in WORDS)
     if others:
         counted = ", ".join(f"{number} {status}" for status, number in sorted(others.items()))
@@ -48,6 +50,18 @@ def render(report: Report) -> str:
         *_list("Ignores without use", report.unused_ignores),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _statistics(report: Report) -> list[str]:
+    head, *rows = hygiene.table(report.hosts) or [()]
+    if not rows:
+        return []
+    lines = [
+        f"| {' | '.join(head)} |",
+        f"|---|{'---:|' * (len(head) - 1)}",
+        *(f"| {_code(host)} | {' | '.join(cells)} |" for host, *cells in rows),
+    ]
+    return ["### Connections", "\n".join(lines), *_list("What to change", hygiene.all_advice(report.hosts)[:MOST])]
 
 
 def _verdict(report: Report, shown: list[Site]) -> str:

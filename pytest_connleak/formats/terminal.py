@@ -16,6 +16,9 @@ from ..report import Entry, Report
 # So many tests, lines of a stack and connections are shown of each block; the rest is counted.
 MOST = 5
 
+# Columns for the statistics; lines of code are as long as they are.
+WIDTH = 80
+
 # What does not fail the run, and how the report calls it.
 STATUS_TITLES = {
     "shared": "listed, fails nothing: kept for the process",
@@ -56,9 +59,32 @@ def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
         yield (Text("the run fails: ", "error"), Text(reason))
 
 
+def statistics(report: Report) -> Iterator[Row]:
+    """How the connections were used: a table of the hosts, and what to change."""
+    from .. import hygiene  # only where somebody asked for it
+
+    table = hygiene.table(report.hosts)
+    if not table:
+        yield (Text("no request was sent over a connection that is counted"),)
+        return
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
+    for number, cells in enumerate(table):
+        numbers = "".join(f"{gap}{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))
+        yield (Text(f"{cells[0]:{widths[0]}}{numbers}", "note" if number == 0 else ""),)
+    sentences = hygiene.all_advice(report.hosts)
+    for sentence in sentences[: hygiene.MAX_SENTENCES]:
+        first, *more = hygiene.wrapped(sentence, WIDTH - len("help: "))
+        yield (Text("help: ", "note"), Text(first))
+        yield from ((Text(f"      {line}"),) for line in more)
+    if len(sentences) > hygiene.MAX_SENTENCES:
+        yield (Text("help: ", "note"), Text(f"... and {len(sentences) - hygiene.MAX_SENTENCES} more like these"))
+
+
 def text(report: Report, *, verbose: bool = False) -> str:
     """The whole report, without colours, with its last line."""
-    rows = ["".join(piece.text for piece in row) for row in summary(report, verbose=verbose)]
+    found = [*(statistics(report) if report.hosts else ()), *summary(report, verbose=verbose)]
+    rows = ["".join(piece.text for piece in row) for row in found]
     return "\n".join([*rows, counts(report)])
 
 

@@ -50,6 +50,7 @@ class Observer(NamedTuple):
     vital: tuple[ResourceKind, ...] = ()
     optional: bool = False
     when: When | None = None
+    statistics: bool = False
 
     @property
     def module(self) -> str:
@@ -92,6 +93,7 @@ class Instrumentation:
             (``pip._vendor.requests``).  They are watched likewise, as far as they have the same methods.
         contested: whether others replace its methods, and put them back as they were before this plugin came.
         advice: what to write instead, by the name of the package or module that opened something.
+        statistics: whether it only counts, so that nothing is missed if it fails.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Instrumentation:
     copies: tuple[str, ...] = ()
     contested: bool = False
     advice: Mapping[str, Advice] = field(default_factory=dict)
+    statistics: bool = False
     observers: list[Observer] = field(default_factory=list)
 
     def after(
@@ -133,11 +136,12 @@ class Instrumentation:
         self, target: str, *, around: bool, vital: tuple[ResourceKind, ...], optional: bool, when: When | None
     ) -> Callable[[Any], Any]:
         def decorate(function: Any) -> Any:
-            self.observers.append(Observer(self.name, target, function, around, vital, optional, when))
+            rest = (function, around, vital)
+            self.observers.append(Observer(self.name, target, *rest, optional, when, self.statistics))
             if f"{target}.".replace(":", ".").startswith(f"{self.name}."):
                 for copy in self.copies:
                     same = copy + target.removeprefix(self.name)
-                    self.observers.append(Observer(copy, same, function, around, vital, True, when))
+                    self.observers.append(Observer(copy, same, *rest, True, when, self.statistics))
             return function
 
         return decorate
@@ -270,7 +274,8 @@ class Installation:
     def _patch(self, module: ModuleType, observer: Observer) -> None:
         owner, name = _find(observer, module)
         original = getattr(owner, name)
-        if original in (patch.wrapper for patch in self._patches):
+        below = next((patch.observer for patch in self._patches if patch.wrapper is original), None)
+        if below is not None and not _counts_on_top_of(below, observer):
             return  # a reference to what is patched already
         patch = _Patch(observer, owner, name, original, vars(owner).get(name))
         patch.wrapper = wrap(original, observer, patch, self._probe, self._failed)
@@ -307,13 +312,18 @@ def _find(observer: Observer, module: ModuleType) -> tuple[Any, str]:
     return observer.find(module)
 
 
+def _counts_on_top_of(below: Observer, observer: Observer) -> bool:
+    """Whether what is watched already is to be counted, too."""
+    return observer.statistics and not below.statistics and observer.target == below.target
+
+
 def _is_namesake(module: ModuleType, observers: Iterable[Observer]) -> bool:
     """Whether it is a module of the program that has no more than its name in common with the library's."""
     if origin.classify(getattr(module, "__file__", None) or "") != "user":
         return False
     try:
         for observer in observers:
-            if not observer.optional:
+            if not (observer.optional or observer.statistics):
                 _find(observer, module)
     except AttributeError:
         return True

@@ -14,6 +14,7 @@ from .interface import Library
 
 class Session(Library):
     instrumentation = "aiohttp"
+    meter = "aiohttp"
     object = "aiohttp.ClientSession"
     response = "aiohttp.ClientResponse"
     backends = ("asyncio",)

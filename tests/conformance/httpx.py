@@ -18,6 +18,7 @@ class Client(Library):
     # Its servers speak plain HTTP (those of HTTP/2 have a certificate of their own), and to load all that could be
     # trusted takes longer than a check.
     instrumentation = "httpx"
+    meter = "httpcore"
     object = "httpx.Client"
     response = "httpx.Response"
     refused = (httpx.ConnectError,)

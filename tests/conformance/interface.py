@@ -18,6 +18,8 @@ class Library:
 
     instrumentation: ClassVar[str]
     """The file below ``instrumentation/``; empty if the sockets alone tell all."""
+    meter: ClassVar[str] = ""
+    """The file below ``meters/``; empty if its connections are not counted."""
     kind: ClassVar[ResourceKind] = "session"
     """What an unclosed client is."""
     object: ClassVar[str]
@@ -78,11 +80,18 @@ class Library:
         raise NotImplementedError
 
     def has(self, need: str) -> bool:
-        """Whether it has a method above, can be used by "threads", dies of "dropping", can be "refused" when open."""
+        """Whether it has a method above, can be used by "threads", dies of "dropping", can be "refused" when open.
+
+        Of its connections: whether they are "counted", and, for it talks to nginx, whether they need no TLS ("plain").
+        """
         if need == "threads":
             return not self.backends
         if need == "dropping":
             return not self.lives_on
+        if need == "counted":
+            return bool(self.meter)
+        if need == "plain":
+            return self.server == "server"
         if need == "refused":
             return self.kind != "socket"
         return getattr(type(self), need) is not getattr(Library, need)

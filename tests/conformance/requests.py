@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import requests
+import urllib3
 
 from servers import Server
 
@@ -13,6 +14,7 @@ from .interface import Library
 
 class Requests(Library):
     instrumentation = "requests"
+    meter = "" if hasattr(urllib3, "AsyncPoolManager") else "urllib3"  # urllib3-future's connections are not counted
     object = "requests.Session"
     response = "requests.Response"
     reopens = True

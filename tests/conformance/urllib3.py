@@ -13,6 +13,7 @@ from .interface import Library
 
 class PoolManager(Library):
     instrumentation = "urllib3"
+    meter = "" if hasattr(urllib3, "AsyncPoolManager") else "urllib3"  # urllib3-future's connections are not counted
     kind = "pool"
     object = "urllib3.PoolManager"
     response = "urllib3.HTTPResponse"

@@ -64,6 +64,8 @@ class Server:
         """That of the Unix socket on which it listens instead of a port."""
         address = self.path or f"{hello.get('host', '127.0.0.1')}:{self.port}"
         self.url: str = f"{hello['scheme']}://{address}"
+        self.log: str | None = hello.get("log")
+        """The path of the file in which it has a line for each request."""
         self.ca: str | None = hello.get("ca")
         """The path of the certificate to trust, where it speaks TLS."""
 
@@ -208,10 +210,12 @@ def proxy_server() -> Server:
     return Server("proxy")
 
 
-def nginx_server(keepalive_timeout: float = 1.0) -> Server:
+def nginx_server(keepalive_timeout: float = 1.0, keepalive_requests: int = 1000) -> Server:
     """An nginx that closes connections that were idle for so many seconds, or with 0 after each answer.
+
+    It also closes them after so many requests.
 
     Raises:
         RuntimeError: if there is none; ``nginx.find()`` tells before.
     """
-    return Server("nginx", str(keepalive_timeout))
+    return Server("nginx", str(keepalive_timeout), str(keepalive_requests))

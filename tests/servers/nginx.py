@@ -1,7 +1,9 @@
-"""Debian's nginx as a server that closes idle connections itself: ``python -m servers.nginx SECONDS``.
+"""Debian's nginx as a server that closes idle connections itself: ``python -m servers.nginx SECONDS REQUESTS``.
 
-SECONDS is its ``keepalive_timeout``; with 0 each answer says "Connection: close".  This process starts nginx,
-asks it how many connections it has (``stub_status``, over a Unix socket), and ends it.
+SECONDS is its ``keepalive_timeout``; with 0 each answer says "Connection: close", and so does the last one of the
+REQUESTS that a connection may bring (``keepalive_requests``).  This process starts nginx, asks it how many
+connections it has (``stub_status``, over a Unix socket), and ends it.  nginx logs a line for each request: the number
+of its connection, and which request of that connection it was.
 
     /        "hello"
     /large   16 MB, more than the buffers of a connection take
@@ -30,6 +32,7 @@ lock_file nginx.lock;
 error_log errors.log;
 events {{ worker_connections 512; multi_accept on; }}
 http {{
+    log_format requests "$connection $connection_requests";
     access_log off;
     client_body_temp_path body;
     proxy_temp_path proxy;
@@ -38,8 +41,10 @@ http {{
     scgi_temp_path scgi;
     default_type text/plain;
     keepalive_timeout {milliseconds}ms;
+    keepalive_requests {requests};
     server {{
         listen {host}:{port} backlog=128;
+        access_log {prefix}/requests.log requests;
         location = / {{ return 200 hello; }}
         location = /large {{ root {prefix}; }}
     }}
@@ -67,13 +72,18 @@ def find() -> str | None:
 class Nginx:
     """An nginx that runs below ``prefix``."""
 
-    def __init__(self, program: str, prefix: Path, keepalive_timeout: float):
+    def __init__(self, program: str, prefix: Path, keepalive_timeout: float, keepalive_requests: int):
         with socket.create_server((HOST, 0)) as free:
             self.port: int = free.getsockname()[1]
         self._status = prefix / "status"
         self._asked = 0
         configuration = prefix / "nginx.conf"
-        facts = {"port": self.port, "prefix": prefix, "milliseconds": round(keepalive_timeout * 1000)}
+        facts = {
+            "port": self.port,
+            "prefix": prefix,
+            "milliseconds": round(keepalive_timeout * 1000),
+            "requests": keepalive_requests,
+        }
         configuration.write_text(CONFIGURATION.format(host=HOST, **facts), encoding="utf-8")
         (prefix / "large").touch()
         os.truncate(prefix / "large", LARGE)
@@ -123,17 +133,17 @@ class Nginx:
             self._process.wait()
 
 
-def main(keepalive_timeout: float) -> None:
+def main(keepalive_timeout: float, keepalive_requests: int) -> None:
     """Serve until stdin ends."""
     program = find()
     if program is None:
         sys.exit("there is no nginx with stub_status, neither on PATH nor in /usr/sbin")
     for _attempt in range(3):  # between its choice and its use a port may be taken
         with tempfile.TemporaryDirectory(prefix="nginx-") as directory:
-            nginx = Nginx(program, Path(directory), keepalive_timeout)
+            nginx = Nginx(program, Path(directory), keepalive_timeout, keepalive_requests)
             try:
                 if nginx.is_up():
-                    converse(nginx, port=nginx.port, scheme="http")
+                    converse(nginx, port=nginx.port, scheme="http", log=f"{directory}/requests.log")
                     return
             finally:
                 nginx.close()
@@ -141,4 +151,4 @@ def main(keepalive_timeout: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), int(sys.argv[2]))

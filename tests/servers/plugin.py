@@ -166,17 +166,18 @@ def proxy(environment: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def nginx() -> Iterator[Callable[[float], Server]]:
-    """``nginx(keepalive_timeout)`` is an nginx with this timeout; skips where there is no nginx."""
+def nginx() -> Iterator[Callable[..., Server]]:
+    """``nginx(keepalive_timeout, keepalive_requests)`` is an nginx with these; skips where there is no nginx."""
     if nginx_program.find() is None:
         pytest.skip("there is no nginx with stub_status")
-    started: dict[float, Server] = {}
+    started: dict[tuple[float, int], Server] = {}
     with ExitStack() as stack:
 
-        def start(keepalive_timeout: float) -> Server:
-            if keepalive_timeout not in started:
-                started[keepalive_timeout] = stack.enter_context(client.nginx_server(keepalive_timeout))
-            return started[keepalive_timeout]
+        def start(keepalive_timeout: float, keepalive_requests: int = 1000) -> Server:
+            limits = (keepalive_timeout, keepalive_requests)
+            if limits not in started:
+                started[limits] = stack.enter_context(client.nginx_server(*limits))
+            return started[limits]
 
         yield start
 
