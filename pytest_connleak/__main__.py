@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _merge(options: argparse.Namespace) -> int:
     root, kinds = os.path.abspath(options.rootdir), rules.kinds()
     files = [formats.chosen(path) for path in options.report]
+    for file in files:
+        formats.named(file.format).load()
     known = baseline.load(options.baseline, root, [kind.name for kind in kinds]) if options.baseline else None
     report = gate.join([_read(path) for path in options.reports], known, strict=options.strict_baseline, root=root)
     report.kinds = kinds

@@ -11,7 +11,7 @@ from . import baseline, files, formats, gate
 from .baseline import Baseline
 from .errors import SettingError
 from .formats import github, terminal
-from .report import Entry, Kind, Report, merge, safe
+from .report import Entry, Kind, Report, Step, merge, safe
 from .settings import Settings
 
 
@@ -27,7 +27,7 @@ class Tally:
     """
 
     def __init__(self, settings: Settings, root: str, kinds: tuple[Kind, ...]) -> None:
-        self.report = Report(root=root, kinds=kinds)
+        self.report = Report(root=root, kinds=kinds, mode=settings.mode)
         self.usage_error = ""
         self._settings = settings
         self._baseline = _load(settings, root, [kind.name for kind in kinds])
@@ -63,6 +63,10 @@ class Tally:
     def collected(self, *nodeids: str) -> None:
         """Tests were found; they may yet be left out."""
         self.report.tests.collected.update(map(safe, nodeids))
+
+    def ran(self, step: Step) -> None:
+        """A test is over, and this is how."""
+        self.report.timeline.append(step)
 
     def watched(self, faults: Mapping[str, str], gaps: Iterable[str], used_ignores: Iterable[str]) -> None:
         """The monitor of this process is done."""
