@@ -87,6 +87,8 @@ def _joined(texts: Iterable[str]) -> str:
 
 def _timeline(reports: Sequence[Report]) -> list[Step]:
     """The tests of all shards in the order in which they ended, each with the shard's number in its process."""
+    if len(reports) == 1:
+        return reports[0].timeline
     steps = [
         step._replace(process=f"shard {number} {step.process}".strip())
         for number, report in enumerate(reports, 1)

@@ -156,7 +156,8 @@ class Step(NamedTuple):
 
     Attributes:
         nodeid: the test.
-        outcome: as pytest counts it: ``passed``, ``failed``, ``error``, ``skipped``, ``xfailed``, ``xpassed``, ``rerun``.
+        outcome: as pytest counts it: ``passed``, ``failed``, ``error``, ``skipped``, ``xfailed``, ``xpassed`` or
+            ``rerun``.
         seconds: how long it took, with setup and teardown.
         ended: when it was over, in seconds since the epoch.
         sockets: how many sockets were open.

@@ -1,8 +1,8 @@
 """HTML, for people: one file that needs nothing else, reads without scripts, and is better with them.
 
-``page.html.jinja`` is the page, ``page.css`` and ``page.js`` stand within it.  All text is escaped by Jinja2, and nothing
-of a report gets into a script, a style or a link.  The page's own policy (Content-Security-Policy) allows that one
-style and that one script, by their hashes, and no network at all: https://www.w3.org/TR/CSP3/
+``page.html.jinja`` is the page, ``page.css`` and ``page.js`` stand within it.  All text is escaped by Jinja2, and
+nothing of a report gets into a script, a style or a link.  The page's own policy (Content-Security-Policy) allows that
+one style and that one script, by their hashes, and no network at all: https://www.w3.org/TR/CSP3/
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Card(NamedTuple):
 
     @property
     def way(self) -> list[tuple[Line, str]]:
-        """From the test in to the site's line, and on into the library; with what each line is, if it is not the user's."""
+        """From the test in to the site's line and on into the library; and what each line is, unless a caller."""
         entry = self.entry
         if len(entry.stack) < 2 and not entry.library_stack:
             return []  # the site's line alone says nothing new

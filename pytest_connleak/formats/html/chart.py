@@ -1,12 +1,13 @@
 """The timeline: what was open after each test, as the shapes of an SVG.
 
-The plot's own coordinates are columns and numbers of open things, and it is stretched to the width of the page; what must
-not be stretched (marks, labels) is placed by percent.
+The plot's own coordinates are columns and numbers of open things, and it is stretched to the width of the page; what
+must not be stretched (marks, labels) is placed by percent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ...report import Step
@@ -77,7 +78,7 @@ def chart(steps: Sequence[Step], hits: Mapping[str, Sequence[tuple[str, str]]]) 
     bounds = [len(steps) * n // number for n in range(number + 1)]
     columns = []
     marks = []
-    for n, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for n, (start, end) in enumerate(pairwise(bounds)):
         most = max(range(start, end), key=lambda i: (sum(open_now[i]), open_now[i]))
         column = Column(
             x=100 * n / number,

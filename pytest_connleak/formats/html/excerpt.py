@@ -18,7 +18,7 @@ _DEFINITION = r"\s*(async\s+)?def\s"
 
 
 class Excerpt(NamedTuple):
-    """Lines of code: those before the one that matters, that one, those after it; ``first`` is the number of the first."""
+    """Lines of code: those before the one that matters, that one, those after it; and the number of the first."""
 
     first: int
     before: tuple[str, ...]
