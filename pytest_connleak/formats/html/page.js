@@ -82,7 +82,7 @@
     }
     $("q").value = given.get("q") || "";
     filter();
-    go(given.get("at"));
+    return given.get("at");
   };
 
   const go = (id) => {
@@ -114,8 +114,9 @@
       for (const card of shown) card.element.open = open;
       $("toggle").textContent = open ? "Close all" : "Open all";
     });
-    window.addEventListener("hashchange", read);
-    read();
+    window.addEventListener("hashchange", () => go(read()));
+    const at = read();
+    if (at) window.addEventListener("load", () => requestAnimationFrame(() => go(at)));  // after the browser went there
     document.addEventListener("click", (event) => {
       const link = event.target.closest?.("a[href^='#']");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
