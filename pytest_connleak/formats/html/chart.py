@@ -15,7 +15,7 @@ from ...report import Step
 # More tests than this share columns: each shows the most that was open after any of its tests.
 COLUMNS = 400
 # More marks than this have no room to be circles.
-CIRCLES = 80
+CIRCLES = 40
 # How many of a column's findings its mark names.
 NAMED = 5
 

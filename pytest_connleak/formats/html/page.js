@@ -91,6 +91,7 @@
     if (target.hidden) clear();
     if (target.matches(".card")) target.open = true;
     target.scrollIntoView();
+    requestAnimationFrame(() => target.scrollIntoView());  // what came into view on the way has its true height now
     (target.querySelector("summary") || target).focus({ preventScroll: true });
   };
 
@@ -101,6 +102,10 @@
   };
 
   if (form) {
+    // What is gone to is not to be hidden by the filters, which stay in view where there is room.
+    new ResizeObserver(() => {
+      page.style.scrollPaddingTop = `${(getComputedStyle(form).position === "sticky" ? form.offsetHeight : 0) + 12}px`;
+    }).observe(form);
     let due = 0;
     form.addEventListener("input", () => {
       cancelAnimationFrame(due);
@@ -153,11 +158,14 @@
     for (const rect of columns) rect.replaceChildren();  // or the browser would show its own, too
     const marks = all(".marks a", timeline);
     for (const mark of marks) mark.querySelector("title").remove();  // its label says the same
-    const show = (fraction, text) => {
+    const show = (fraction, text, leak = "") => {
       cursor.setAttribute("visibility", "visible");
       cursor.setAttribute("x1", `${100 * fraction}%`);
       cursor.setAttribute("x2", `${100 * fraction}%`);
-      tip.textContent = text;
+      const [test] = text.split("\n");
+      const named = document.createElement("b");
+      named.textContent = leak && `\n${leak.startsWith(`${test}: `) ? leak.slice(test.length + 2) : leak}`;
+      tip.replaceChildren(text, named);
       tip.hidden = false;
       const width = timeline.clientWidth || timeline.getBoundingClientRect().width;
       const left = fraction * width + 14;
@@ -174,14 +182,14 @@
       const x = parseFloat(box.getAttribute("cx") || box.getAttribute("x")) / 100;
       const named = mark.getAttribute("aria-label");
       leaks.set(at(x), named);
-      mark.addEventListener("focus", () => show(x, `${labels[at(x)]}\n${named}`));
+      mark.addEventListener("focus", () => show(x, labels[at(x)], named));
       mark.addEventListener("blur", hide);
     }
     const plot = timeline.parentElement;
     plot.addEventListener("pointermove", (event) => {
       const box = timeline.getBoundingClientRect();
       const n = at((event.clientX - box.left) / box.width);
-      show((n + 0.5) / columns.length, labels[n] + (leaks.has(n) ? `\n${leaks.get(n)}` : ""));
+      show((n + 0.5) / columns.length, labels[n], leaks.get(n));
     });
     plot.addEventListener("pointerleave", hide);
     marks.forEach((mark, n) => {
