@@ -40,6 +40,8 @@ class Timeline:
         if type(report) is not pytest.TestReport:  # of a subtest
             return
         process = _process(report)
+        if report.when == "setup":  # again, perhaps: pytest-rerunfailures 16.1 keeps some teardowns to itself
+            self._phases[process, report.nodeid] = _Phases([], [])
         phases = self._phases.setdefault((process, report.nodeid), _Phases([], []))
         phases.outcomes.append(_outcome(report))
         phases.seconds.append(report.duration)
