@@ -50,11 +50,12 @@ class Timeline:
                 setattr(report, OPEN, self._count())
             sockets, sessions = getattr(report, OPEN)
             del self._phases[process, report.nodeid]
-            outcome = max(phases.outcomes, key=_WORST_LAST.index)
+            outcome = max(phases.outcomes, key=lambda each: _RANKS.get(each, 0))
             self._ran(Step(safe(report.nodeid), outcome, sum(phases.seconds), report.stop, sockets, sessions, process))
 
 
-_WORST_LAST = ("passed", "skipped", "xfailed", "xpassed", "rerun", "failed", "error")
+# The outcome of a test is that of its phases which ranks highest.
+_RANKS = {"passed": 0, "skipped": 1, "xfailed": 1, "xpassed": 1, "rerun": 2, "failed": 3, "error": 4}
 
 
 def _outcome(report: pytest.TestReport) -> str:
