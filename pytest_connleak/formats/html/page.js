@@ -27,7 +27,7 @@
 
   /* --- the address: #kind=a,b&status=c&q=text&at=id, or #id alone --- */
   const cards = all(".card").map((element) => ({ element, id: element.id, ...element.dataset, text: null }));
-  const rows = all("tbody tr").map((element) => ({ element, at: (element.dataset.at || "").split(" "), text: null }));
+  const rows = all("#tests tbody tr").map((element) => ({ element, at: (element.dataset.at || "").split(" "), text: null }));
   const form = $("filters");
   const textOf = (item, selector) =>
     (item.text ??= all(selector, item.element).map((part) => part.textContent).join("\n").toLowerCase());
@@ -206,21 +206,21 @@
   }
 
   /* --- the table of tests is sorted by its headings --- */
-  for (const heading of all("thead th")) {
+  for (const heading of all("#tests thead th")) {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...heading.childNodes);
     heading.append(button);
     button.addEventListener("click", () => {
       const down = heading.getAttribute("aria-sort") === "ascending";
-      for (const other of all("thead th")) other.removeAttribute("aria-sort");
+      for (const other of all("#tests thead th")) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", down ? "descending" : "ascending");
       const value = (row) => {
         const cell = row.element.cells[heading.cellIndex];
         return cell.dataset.n || cell.textContent.trim();
       };
       const sorted = rows.map((row) => [value(row), row]).sort(([a], [b]) => (a - b || a.localeCompare(b)) * (down ? -1 : 1));
-      document.querySelector("tbody").append(...sorted.map(([, row]) => row.element));
+      document.querySelector("#tests tbody").append(...sorted.map(([, row]) => row.element));
     });
   }
 
