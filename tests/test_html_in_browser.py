@@ -40,8 +40,8 @@ OPTIONS = (
     "--hide-scrollbars",
 )
 AWKWARD = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>&lt;"
-# A filter must feel instant on a usual machine; a busy one with two cores gets more.
-FILTER_SECONDS = 1.0
+# What a filter may take of a processor; it was 0.12 on the machine on which this was written, at 5000 places.
+FILTER_SECONDS = 0.5
 
 
 class Browser:
@@ -92,6 +92,12 @@ class Browser:
         )
 
     @property
+    def busy(self) -> float:
+        """Seconds of a processor that the page has taken, which do not depend on what else the machine does."""
+        metrics = self.command("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
+
+    @property
     def shown(self) -> list[str]:
         """The places of the findings that are shown."""
         visible = "[...document.querySelectorAll('.card')].filter((card) => card.checkVisibility())"
@@ -120,6 +126,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     with webdriver.Chrome(options=options, service=Service(executable_path=DRIVER)) as driver:
+        driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
         yield driver
 
 
@@ -303,22 +310,14 @@ def test_an_address_names_a_finding(browser: Browser) -> None:
 
 def test_five_thousand_findings_stay_fluid(browser: Browser) -> None:
     browser.open(page(findings=5000, sites=5000, tests=1000))
-    elapsed = browser.driver.execute_async_script("""
-        const done = arguments[0], times = [];
-        const type = (text) => {
-          const began = performance.now();
-          document.getElementById("q").value = text;
-          document.getElementById("q").dispatchEvent(new Event("input", { bubbles: true }));
-          requestAnimationFrame(() => requestAnimationFrame(() => {
-            times.push(performance.now() - began);
-            texts.length ? type(texts.shift()) : done(times);
-          }));
-        };
-        const texts = ["load_7", "", "no such thing", ""];
-        type("client_3");
-    """)
-    print("ELAPSED", elapsed)
-    assert max(elapsed) / 1000 < FILTER_SECONDS, elapsed
+    times = []
+    for text in ("client_3", "load_7", "", "no such thing", ""):
+        before = browser.busy
+        browser.js("document.getElementById('q').value = arguments[0]", text)
+        browser.js("document.getElementById('q').dispatchEvent(new Event('input', { bubbles: true }))")
+        browser.settle()
+        times.append(browser.busy - before)
+    assert max(times) < FILTER_SECONDS, times
     browser.type("client_31.py:4121")
     assert browser.shown == ["shop/client_31.py:4121"]
 
