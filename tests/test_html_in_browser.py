@@ -334,8 +334,8 @@ def test_the_keyboard_is_enough(browser: Browser) -> None:
     assert browser.shown == ["b.py:7"]
     browser.press(Keys.ESCAPE)
     assert len(browser.shown) == 3
-    browser.js("document.activeElement.blur()")
-    browser.press("j", "j", "j", "k", "j", Keys.ENTER)
+    browser.js("document.querySelector('.card summary').focus()")
+    browser.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP, Keys.ARROW_DOWN, Keys.ENTER)
     assert browser.focused.startswith("c.py:9")
     assert browser.js("document.activeElement.parentElement.open") is True
 

@@ -140,12 +140,13 @@
       $("q").focus();
     } else if (event.key === "Escape" && typing) {
       clear();
-    } else if ((event.key === "j" || event.key === "k") && !typing) {
+    } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {  // from one finding's heading to the next
       const shown = cards.filter((card) => !card.element.hidden).map((card) => card.element.querySelector("summary"));
-      const now = shown.indexOf(document.activeElement);
-      const next = shown[Math.max(0, now + (event.key === "j" ? 1 : -1))];
-      next?.focus();
-      next?.scrollIntoView({ block: "nearest" });
+      const now = shown.indexOf(event.target);
+      const next = now < 0 ? null : shown[now + (event.key === "ArrowDown" ? 1 : -1)];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
     }
   });
 
