@@ -252,8 +252,11 @@ def test_nothing_is_wider_than_the_window(browser: Browser, width: int) -> None:
 def test_on_paper_everything_is_open(browser: Browser) -> None:
     browser.open(SMALL)
     browser.prefer("dark", media="print")
-    closed = "[...document.querySelectorAll('.card:not([open]) .body')].map((body) => body.offsetHeight > 50)"
+    closed = "[...document.querySelectorAll('.card:not([open]) .body')].map((body) => body.checkVisibility())"
     assert browser.js(closed) == [True]
+    browser.prefer("dark")
+    assert browser.js(closed) == [False]
+    browser.prefer("dark", media="print")
     assert browser.js("document.getElementById('filters').checkVisibility()") is False
     assert browser.js("getComputedStyle(document.body).color") == "rgb(29, 32, 35)", "it is light"
 
@@ -346,6 +349,9 @@ def test_marks_of_the_timeline_are_one_stop_with_arrows_between(browser: Browser
     browser.press(Keys.TAB)
     label = "document.activeElement.getAttribute('aria-label')"
     assert browser.js(label) == "test_a.py::test_one: unclosed-session at a.py:3"
+    browser.press(Keys.TAB)
+    assert browser.focused == "q"
+    ActionChains(browser.driver).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
     browser.press(Keys.ARROW_RIGHT)
     assert browser.js(label) == "test_a.py::test_two: unclosed-session at a.py:3, missing-timeout at b.py:7"
     assert browser.js("document.getElementById('tip').textContent.split('\\n')[0]") == "test_a.py::test_two"
