@@ -19,8 +19,8 @@ from pages import entry, page, report, step
 from pytest_connleak import formats
 from pytest_connleak.formats import html
 from pytest_connleak.formats import json as json_format
-from pytest_connleak.formats.html import chart as chart_module
-from pytest_connleak.formats.html.chart import chart
+from pytest_connleak.formats.html import chart
+from pytest_connleak.formats.html.chart import draw
 from pytest_connleak.report import Line, Report, Step, safe
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def test_processes_are_added_up_until_they_end() -> None:
         step("c", sockets=1, sessions=4, process="gw0"),  # gw0's last
         step("d", sockets=3, process="gw1"),
     ]
-    drawn = chart(steps, {})
+    drawn = draw(steps, {})
     assert [c.sockets for c in drawn.columns] == [2, 5, 4, 3]
     assert drawn.processes == 2
     assert drawn.ended == (3, 0)
@@ -245,8 +245,8 @@ def test_processes_are_added_up_until_they_end() -> None:
 def test_no_peak_and_no_leak_is_lost_in_a_column(tests: list[tuple[int, int, bool]]) -> None:
     steps = [step(f"t{n}", sockets=a, sessions=b) for n, (a, b, _) in enumerate(tests)]
     hits = {f"t{n}": [(f"s-{n}", "a leak")] for n, (_, _, leaks) in enumerate(tests) if leaks}
-    with mock.patch.object(chart_module, "COLUMNS", 7):
-        drawn = chart(steps, hits)
+    with mock.patch.object(chart, "COLUMNS", 7):
+        drawn = draw(steps, hits)
     assert [c.first for c in drawn.columns[1:]] == [c.last + 1 for c in drawn.columns[:-1]]
     assert (drawn.columns[0].first, drawn.columns[-1].last) == (1, len(tests))
     for column in drawn.columns:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ...errors import SettingError
 from ...report import Entry, Line, Report, Site, Step, level, safe, sites, title
-from .chart import Chart, chart
+from .chart import Chart, draw
 from .excerpt import Excerpt, Sources
 
 try:
@@ -216,7 +216,7 @@ def _by_test(cards: Iterable[Card]) -> dict[str, list[Card]]:
 def _chart(report: Report, cards: Sequence[Card]) -> Chart | None:
     leaking = _by_test(card for card in cards if card.site.level != "note")
     hits = {nodeid: [(card.id, title(card.entry)) for card in hit] for nodeid, hit in leaking.items()}
-    return chart(report.timeline, hits) if report.timeline else None
+    return draw(report.timeline, hits) if report.timeline else None
 
 
 def _span(steps: Sequence[Step]) -> tuple[datetime, float] | None:

@@ -66,7 +66,7 @@ class Chart(NamedTuple):
         return len(self.marks) <= CIRCLES
 
 
-def chart(steps: Sequence[Step], hits: Mapping[str, Sequence[tuple[str, str]]]) -> Chart:
+def draw(steps: Sequence[Step], hits: Mapping[str, Sequence[tuple[str, str]]]) -> Chart:
     """The timeline of a run.
 
     Args:
