@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,9 @@ def texts_of(it: Report) -> str:
 
 def test_the_verdict() -> None:
     assert "1 leak at 1 place in 1 test" in " ".join(texts_of(report(entry())).split())
+    both = texts_of(report(entry(), entry(line=12, level="warn")))
+    assert "1 leak at 1 place" in " ".join(both.split())
+    assert "1 more place with a warning" in both
     assert "1 warning and no failure" in " ".join(texts_of(report(entry(level="warn"))).split())
     assert "No leaks" in texts_of(report(entry(status="shared")))
     assert "No leaks, but the run fails" in " ".join(texts_of(report(failures=["it could not look"])).split())
@@ -171,6 +175,14 @@ def test_the_holder_is_a_path() -> None:
     assert chain in html.render(report(held))
     unnamed = entry(held_by="an instance of shop.Cart")
     assert "<li>an instance of shop.Cart</li><li>requests.Session</li>" in html.render(report(unnamed))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0001, "< 1 ms"), (0.0123, "12 ms"), (1.26, "1.3 s"), (59.9, "59.9 s"), (90, "1 min 30 s"), (7260, "2 h 1 min")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert f'<td data-n="{seconds:.6f}">{escape(text)}</td>' in html.render(report(timeline=[step(seconds=seconds)]))
 
 
 # --- the lines around -------------------------------------------------------------------------------------

@@ -245,6 +245,8 @@ def _shown(value: object) -> object:
 
 def _seconds(seconds: float) -> str:
     """A duration as people say it."""
+    if seconds < 0.001:
+        return "< 1 ms"
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
