@@ -108,7 +108,8 @@ class Tally:
         report, settings = self.report, self._settings
         report.tests.complete = complete
         report.entries = merge(self._shards.values(), order)
-        report.timeline.sort(key=lambda step: step.ended)  # the reports of workers do not come in this order
+        if len({step.process for step in report.timeline}) > 1:  # the reports of workers do not come in this order
+            report.timeline.sort(key=lambda step: step.ended)
         if report.tests.whole:
             report.unused_ignores = [
                 safe(str(ignore)) for ignore in settings.ignores if str(ignore) not in self._used_ignores

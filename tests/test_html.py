@@ -185,6 +185,11 @@ def test_durations(seconds: float, text: str) -> None:
     assert f'<td data-n="{seconds:.6f}">{escape(text)}</td>' in html.render(report(timeline=[step(seconds=seconds)]))
 
 
+@pytest.mark.parametrize("moved", [-1e15, 1e15])
+def test_a_clock_that_a_program_moved_is_not_shown(moved: float) -> None:
+    assert "<time" not in html.render(report(timeline=[step(ended=moved)]))
+
+
 # --- the lines around -------------------------------------------------------------------------------------
 
 SOURCE = """\

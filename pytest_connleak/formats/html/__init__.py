@@ -165,7 +165,7 @@ def _in_order(fates: Iterable[str]) -> list[tuple[str, int]]:
 def _fix(help: str) -> Fix:
     try:
         body = ast.parse(help).body
-    except (SyntaxError, ValueError):  # a sentence, not code
+    except (SyntaxError, ValueError, Warning):  # a sentence, not code
         return Fix(help, code=False, argument=False)
     return Fix(help, code=True, argument=len(body) == 1 and isinstance(body[0], ast.Assign))
 
@@ -224,7 +224,10 @@ def _span(steps: Sequence[Step]) -> tuple[datetime, float] | None:
     if not steps:
         return None
     began, ended = min(step.ended - step.seconds for step in steps), max(step.ended for step in steps)
-    return datetime.fromtimestamp(began).astimezone(), ended - began
+    try:
+        return datetime.fromtimestamp(began).astimezone(), ended - began
+    except (ValueError, OverflowError, OSError):  # a program stopped or moved the clock
+        return None
 
 
 # --- the page ---------------------------------------------------------------------------------------------
