@@ -30,6 +30,8 @@ STACKS = {
         "pyparsing<3.2",  # newer ones warn of what that httplib2 calls
         "websockets==13.0",
         "websocket-client==1.5.0",
+        "jinja2==3.0.0",
+        "selenium==4.10.0",  # newer ones need a newer trio
         "pytest-subtests",
     ],
     "urllib3-1.26-last": ["pytest<9", "requests==2.31.0", "urllib3<2", "pytest-subtests"],

@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _merge(options: argparse.Namespace) -> int:
     root, kinds = os.path.abspath(options.rootdir), rules.kinds()
     files = [formats.chosen(path) for path in options.report]
+    for file in files:
+        formats.named(file.format).load()
     known = baseline.load(options.baseline, root, [kind.name for kind in kinds]) if options.baseline else None
     with Progress("reading reports", len(options.reports)) as progress:
         reports = [_read(path) for path in progress.through(options.reports)]

@@ -7,12 +7,12 @@ known finding than the baseline knows, and what of the baseline is fixed.  Pure.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from .baseline import VARIANTS, Baseline, Known, Ran, some
 from .fingerprint import plain_nodeid
-from .report import Entry, Report, Tests, merge
+from .report import Entry, Report, Step, Tests, merge
 
 # The findings that a baseline is about.  The others are listed for a reason of their own.
 ADOPTABLE = frozenset({"leak", "baseline"})
@@ -64,6 +64,9 @@ def join(reports: Sequence[Report], baseline: Baseline | None, *, strict: bool, 
         unchecked=[*dict.fromkeys(kind for report in reports for kind in report.unchecked)],
         tests=functools.reduce(Tests.joined, (report.tests for report in reports), Tests()),
         root=root,
+        mode=_joined(report.mode for report in reports),
+        versions={name: _joined(r.versions.get(name, "") for r in reports) for r in reports for name in r.versions},
+        timeline=_timeline(reports),
     )
     decide(joined, known, strict=strict)
     if baseline is None:  # then what the shards decided stands
@@ -76,6 +79,22 @@ def _judged_again(entry: Entry, baseline: Baseline) -> Entry:
     if entry.status not in ("leak", "baseline"):
         return entry
     return replace(entry, status="baseline" if baseline.covers(entry.fingerprint) else "leak", reason=None)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(filter(None, texts)))
+
+
+def _timeline(reports: Sequence[Report]) -> list[Step]:
+    """The tests of all shards in the order in which they ended, each with the shard's number in its process."""
+    if len(reports) == 1:
+        return reports[0].timeline
+    steps = [
+        step._replace(process=f"shard {number} {step.process}".strip())
+        for number, report in enumerate(reports, 1)
+        for step in report.timeline
+    ]
+    return sorted(steps, key=lambda step: step.ended)
 
 
 def seen_in(report: Report) -> dict[str, Known]:

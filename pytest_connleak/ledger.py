@@ -34,11 +34,13 @@ from .model import (
     Event,
     Evidence,
     Frame,
+    Held,
     Opened,
     Origin,
     Owner,
     Released,
     Request,
+    ResourceKind,
     Sent,
     State,
     Tracked,
@@ -284,7 +286,7 @@ class Ledger:
         owners: Iterable[Owner],
         *,
         definitions: Mapping[Owner, Frame] = {},
-        held: Mapping[int, str] = {},
+        held: Mapping[int, Held] = {},
         shared: Collection[int] = (),
         seen: Mapping[int, Connection] = {},
     ) -> Evidence:
@@ -324,6 +326,10 @@ class Ledger:
         life.owner = owner
         self._by_owner.setdefault(owner, {})[number] = life
 
+    def count_open(self, kind: ResourceKind) -> int:
+        """How many resources of a kind are open, and still exist."""
+        return sum(life.state is State.OPEN and life.opened.kind == kind for life in list(self._lives.values()))
+
     def is_unclosed(self, number: int) -> bool:
         """Whether a resource is open, or was dropped without being closed."""
         life = self._lives.get(number)
@@ -357,7 +363,7 @@ class Ledger:
         self,
         life: _Life,
         definitions: Mapping[Owner, Frame],
-        held: Mapping[int, str],
+        held: Mapping[int, Held],
         shared: Collection[int],
         seen: Mapping[int, Connection],
     ) -> Tracked:
@@ -366,6 +372,7 @@ class Ledger:
         if not life.active and any(c.remote in self._local_ends for c in life.connections.values()):
             traits |= {"far-end"}
         definition = definitions.get(life.owner) or definitions.get(opened.owner)
+        holder = held.get(opened.id)
         return Tracked(
             id=opened.id,
             kind=opened.kind,
@@ -380,7 +387,8 @@ class Ledger:
             requests=life.requests,
             connected=life.connected,
             connections=tuple(seen.get(socket, gone) for socket, gone in life.connections.items()),
-            held_by=held.get(opened.id),
+            held_by=holder and holder.name,
+            held_path=holder.path if holder else (),
             shared=opened.id in shared,
         )
 

@@ -100,6 +100,13 @@ class Connection(NamedTuple):
     fd: int | None = None
 
 
+class Held(NamedTuple):
+    """Who keeps an object alive, and the steps from there down to it that have names."""
+
+    name: str
+    path: tuple[str, ...] = ()
+
+
 ASYNC = frozenset({"async"})
 """The trait of what is closed with ``async with``."""
 
@@ -232,6 +239,7 @@ class Tracked(NamedTuple):
     connected: int = 0
     connections: tuple[Connection, ...] = ()
     held_by: str | None = None
+    held_path: tuple[str, ...] = ()
     shared: bool = False
 
     @property
@@ -291,6 +299,8 @@ class Finding:
     count: int = 1
     connections: tuple[Connection, ...] = ()
     held_by: str | None = None
+    held_path: tuple[str, ...] = ()
+    """From who keeps it alive down to it, the steps that have names."""
     status: Status = "leak"
     level: Level = "fail"
     """What a finding with the status ``leak`` does to its test."""

@@ -17,7 +17,7 @@ from . import instrumentation, netstat, origin, rules
 from .descriptors import Descriptors, inodes
 from .holders import Holder, Search
 from .ledger import Ledger
-from .model import PROCESS, Connection, Evidence, Finding, Frame, Origin, Owner, State, Tracked, Verdict
+from .model import PROCESS, Connection, Evidence, Finding, Frame, Held, Origin, Owner, State, Tracked, Verdict
 from .recorder import Recorder
 from .settings import Local, Settings
 from .triage import triage
@@ -118,7 +118,7 @@ class Monitor:
         self._strangers: dict[int, _Stranger] = {}
         self._shared: dict[tuple[str, str, int], int] = {}
         self._shared_numbers: set[int] = set()
-        self._held: dict[int, str] = {}
+        self._held: dict[int, Held] = {}
         self._holders_by_site: dict[tuple[str, int], Holder | None] = {}
         self._unfulfilled: dict[tuple[str, int], int] = {}
         # Not their idents, which are given again at once.
@@ -267,6 +267,15 @@ class Monitor:
         listed, _ = triage(findings, {}, self.settings, self._root)
         return listed
 
+    def count_open(self) -> tuple[int, int]:
+        """How many sockets and how many sessions are open now, of whatever scope."""
+        try:
+            self._drain()
+            return self._ledger.open_sockets + len(self._strangers), self._ledger.count_open("session")
+        except Exception as error:
+            self.fault("timeline", error)
+            return 0, 0
+
     def fault(self, part: str, error: BaseException, gap: str = "") -> None:
         """A part failed; it is named once in the summary, and so is what may have been missed for that."""
         self._faults.setdefault(part, f"{type(error).__name__}: {error}")
@@ -371,16 +380,16 @@ class Monitor:
 
     # --- who holds it ---------------------------------------------------------------------------------
 
-    def _holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, str]:
+    def _holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, Held]:
         try:
             return self._find_holders(ending, around)
         except Exception as error:  # the findings stand, without the holder
             self.fault("search for holders", error)
             return {}
 
-    def _find_holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, str]:
+    def _find_holders(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, Held]:
         """Move what a wider fixture holds to its scope, note what is shared, and name the other holders."""
-        held: dict[int, str] = {}
+        held: dict[int, Held] = {}
         alive = {f.resource: f for f in self._alive(ending) if f.resource is not None}
         if not alive:
             return held
@@ -395,7 +404,7 @@ class Monitor:
                 answers.append(search.same_holder(obj, self._holders_by_site.get(site)) or search.holder(obj))
             holder = self._holders_by_site[site] = answers[-1]
             if holder is not None:
-                held[number] = holder.name
+                held[number] = Held(holder.name, holder.path)
                 self._reassign(number, alive[number], holder, ending, around)
             owner = owners_of_threads.get(number, PROCESS)
             if (holder is None or holder.kind == "other") and owner != PROCESS and owner not in ending:
@@ -418,7 +427,7 @@ class Monitor:
                 return  # a second one of this site: the cache grows, or the first was replaced and never closed
             self._shared[site] = number
             self._shared_numbers.add(number)
-            self._held[number] = holder.name
+            self._held[number] = Held(holder.name, holder.path)
             self._ledger.move(number, PROCESS)
 
     # --- connections ----------------------------------------------------------------------------------

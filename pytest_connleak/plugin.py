@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+import sys
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ class Plugin:
             return header
         from .instrumentation import watched
 
-        return f"{header}; watches {', '.join(watched())}"
+        return f"{header}; watches {', '.join(' '.join(each).strip() for each in watched().items())}"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         lists_tests = self.settings.lists_tests
@@ -149,10 +150,18 @@ class Plugin:
         manager = self.config.pluginmanager
         if manager.has_plugin("dsession"):
             manager.register(Controller(self), "connleak-controller")
+            self.keep_timeline(lambda: (0, 0))
         elif session.items and not self.config.option.collectonly:
             self.tally()  # all that will be needed is imported here: a test may break whatever imports need
             self.run = self._new_run(self.standby.wake())
             self.run.begin()
+
+    def keep_timeline(self, count: Callable[[], tuple[int, int]]) -> None:
+        """Note what is open after each test, which ``count`` says, if a report tells it."""
+        if self.settings.keeps_timeline:
+            from .timeline import Timeline
+
+            self.config.pluginmanager.register(Timeline(count, self.tally().ran), "connleak-timeline")
 
     def _new_run(self, monitor: Monitor) -> Run:
         from .run import Run
@@ -208,6 +217,8 @@ class Plugin:
                 worker_output[ATTRIBUTE] = sent
             return
         tally.found(leftover)
+        if self.settings.keeps_timeline:
+            tally.report.versions = _versions()
         tally.close(self._collected, complete=self._is_complete(session))
         if tally.usage_error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
@@ -308,6 +319,15 @@ def _register_doctest(item: DoctestItem) -> None:
 
         first = (item.dtest.lineno or 0) + 1
         origin.register_doctest(item.dtest.name, str(item.path), [first + e.lineno for e in item.dtest.examples])
+
+
+def _versions() -> dict[str, str]:
+    """Of all that had a part in the run."""
+    from .instrumentation import version_of, watched
+
+    runners = {"Python": sys.version.split()[0], "pytest": pytest.__version__}
+    libraries = {"pytest-connleak": version_of("pytest-connleak"), **watched()}
+    return {**runners, **{name: version for name, version in libraries.items() if version}}
 
 
 def _worker(node: Any) -> str:

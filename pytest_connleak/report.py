@@ -53,6 +53,7 @@ class Entry:
     help: str
     reason: str | None
     fingerprint: str
+    held_path: tuple[str, ...] = ()
 
     @property
     def fails(self) -> bool:
@@ -93,12 +94,15 @@ class Entry:
             help="\n".join(map(safe, finding.help.split("\n"))),
             reason=finding.reason and safe(finding.reason),
             fingerprint=safe(fingerprint.of(finding, root)),
+            held_path=tuple(map(safe, finding.held_path)),
         )
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Entry:
         """The entry that :meth:`plain` was made of."""
-        values = {each.name: plain[each.name] for each in fields(cls)}  # a newer version may have added some
+        # A newer version may have added some; an older one has no path of the holder.
+        values = {each.name: plain[each.name] for each in fields(cls) if each.name != "held_path"}
+        values["held_path"] = tuple(plain.get("held_path", ()))
         values["connections"] = tuple(plain["connections"])
         for name in ("stack", "library_stack"):
             values[name] = tuple(Line(**line) for line in plain[name])
@@ -107,6 +111,7 @@ class Entry:
     def plain(self) -> dict[str, Any]:
         """Only dicts, lists, strings, numbers and None."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values["held_path"] = [*self.held_path]
         values["connections"] = [{**connection} for connection in self.connections]
         for name in ("stack", "library_stack"):
             values[name] = [line._asdict() for line in values[name]]
@@ -149,6 +154,29 @@ class Tests:
         )
 
 
+class Step(NamedTuple):
+    """A test that ran, and what its process had open when it was over.
+
+    Attributes:
+        nodeid: the test.
+        outcome: as pytest counts it: ``passed``, ``failed``, ``error``, ``skipped``, ``xfailed``, ``xpassed`` or
+            ``rerun``.
+        seconds: how long it took, with setup and teardown.
+        ended: when it was over, in seconds since the epoch.
+        sockets: how many sockets were open.
+        sessions: how many sessions were.
+        process: the worker of pytest-xdist, or the shard, that ran it.
+    """
+
+    nodeid: str
+    outcome: str
+    seconds: float
+    ended: float
+    sockets: int
+    sessions: int
+    process: str = ""
+
+
 class Kind(NamedTuple):
     """What there is to say of every finding of a kind.
 
@@ -178,6 +206,9 @@ class Report:
         root: the directory to which the paths are relative.
         kinds: the kinds of finding that were looked for.
         hosts: how the clients of each library used their connections, host by host; only if that was asked for.
+        timeline: the tests in the order in which they ended, where a format asks for them.
+        mode: what a leak does to its test.
+        versions: of Python, pytest and the libraries that were watched, where a format asks for them.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -192,6 +223,9 @@ class Report:
     """The kinds that were not looked for."""
     kinds: tuple[Kind, ...] = ()
     hosts: tuple[Traffic, ...] = ()
+    timeline: list[Step] = field(default_factory=list)
+    mode: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def failing(self) -> list[Entry]:

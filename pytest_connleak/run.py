@@ -51,6 +51,7 @@ class Run:
         here.take_precedence_over_runner(config)
         if protocol.some_run_elsewhere(config, here):
             config.pluginmanager.register(RunElsewhere(self, here), "connleak-elsewhere")
+        self.plugin.keep_timeline(self.monitor.count_open)
 
     # --- whose a resource is --------------------------------------------------------------------------
 

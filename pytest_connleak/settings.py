@@ -43,6 +43,10 @@ class ReportFile(NamedTuple):
     path: str
 
 
+# The formats that tell what was open after each test; the second is for the shards of the first.
+KEEP_TIMELINE = ("html", "json")
+
+
 class Settings(NamedTuple):
     """All settings of a run, checked."""
 
@@ -74,6 +78,11 @@ class Settings(NamedTuple):
     def lists_tests(self) -> bool:
         """Whether anybody will ask which tests there were."""
         return bool(self.baseline or self.reports or self.ignores)
+
+    @property
+    def keeps_timeline(self) -> bool:
+        """Whether anybody will ask what was open after each test."""
+        return any(file.format in KEEP_TIMELINE for file in self.reports)
 
     def level(self, kind: str) -> Mode:
         """What a finding of this kind does to its test: the command line goes before the ini file."""

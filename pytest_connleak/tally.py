@@ -12,7 +12,7 @@ from . import baseline, files, formats, gate
 from .baseline import Baseline
 from .errors import SettingError
 from .formats import github, terminal
-from .report import Entry, Kind, Report, merge, safe
+from .report import Entry, Kind, Report, Step, merge, safe
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Tally:
     """
 
     def __init__(self, settings: Settings, root: str, kinds: tuple[Kind, ...]) -> None:
-        self.report = Report(root=root, kinds=kinds)
+        self.report = Report(root=root, kinds=kinds, mode=settings.mode)
         self.usage_error = ""
         self._settings = settings
         self._baseline = _load(settings, root, [kind.name for kind in kinds])
@@ -71,6 +71,10 @@ class Tally:
     def collected(self, *nodeids: str) -> None:
         """Tests were found; they may yet be left out."""
         self.report.tests.collected.update(map(safe, nodeids))
+
+    def ran(self, step: Step) -> None:
+        """A test is over, and this is how."""
+        self.report.timeline.append(step)
 
     def watched(self, faults: Mapping[str, str], gaps: Iterable[str], used_ignores: Iterable[str]) -> None:
         """The monitor of this process is done."""
@@ -124,6 +128,8 @@ class Tally:
         report, settings = self.report, self._settings
         report.tests.complete = complete
         report.entries = merge(self._shards.values(), order)
+        if len({step.process for step in report.timeline}) > 1:  # the reports of workers do not come in this order
+            report.timeline.sort(key=lambda step: step.ended)
         if report.tests.whole:
             report.unused_ignores = [
                 safe(str(ignore)) for ignore in settings.ignores if str(ignore) not in self._used_ignores

@@ -237,7 +237,7 @@ def shown(text: str) -> str:
 
 
 def test_the_formats_are_found() -> None:
-    assert [*formats.NAMES] == ["github", "gitlab", "json", "md", "sarif"]
+    assert [*formats.NAMES] == ["github", "gitlab", "html", "json", "md", "sarif"]
 
 
 @awkward

@@ -79,7 +79,8 @@ def test_the_workflow_runs_what_ci_runs() -> None:
         assert command in commands
     packages = {name for names in re.findall(r"missing\+=\(([^)]+)\)", script) for name in names.split()}
     assert packages
-    assert packages <= set(" ".join(commands).split())
+    # Ubuntu has these as snaps: what needs them uses the runner's own browser, or skips.
+    assert packages - {"chromium", "chromium-driver"} <= set(" ".join(commands).split())
 
 
 def test_the_workflow_may_only_read() -> None:

@@ -19,7 +19,11 @@ class Format(NamedTuple):
     module: str
 
     def load(self) -> None:
-        """Import the module: when the report is to be written, the program may have changed ``sys.path``."""
+        """Import the module: when the report is to be written, the program may have changed ``sys.path``.
+
+        Raises:
+            SettingError: if the format needs a package that is missing.
+        """
         importlib.import_module(self.module)
 
     def render(self, report: Report) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
-from ..report import Entry, Report, Tests
+from ..report import Entry, Report, Step, Tests
 from ..traffic import Traffic
 
 VERSION = 1
@@ -28,6 +30,9 @@ def render(report: Report) -> str:
             "others": sorted(report.tests.others),
             "left_out": sorted(report.tests.left_out),
         },
+        "mode": report.mode,
+        "versions": report.versions,
+        "timeline": [step._asdict() for step in report.timeline],
     }
     return "{" + ",\n ".join(f"{_encode(key)}: {_lines(value)}" for key, value in document.items()) + "}\n"
 
@@ -59,6 +64,9 @@ def parse(text: str) -> Report:
                 collected={*_texts(tests["left_out"])},
                 complete=bool(tests["complete"]),
             ),
+            mode=str(document.get("mode", "")),
+            versions={**document.get("versions", {})},
+            timeline=[_step(step) for step in document.get("timeline", ())],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a whole report ({type(error).__name__}: {error})") from None
@@ -72,6 +80,10 @@ def _lines(value: object) -> str:
 
 
 _encode = json.JSONEncoder(ensure_ascii=True).encode
+
+
+def _step(values: Mapping[str, Any]) -> Step:
+    return Step(**{name: values[name] for name in Step._fields})  # a newer version may have added some
 
 
 def _texts(values: object) -> list[str]:

@@ -8,7 +8,7 @@ from importlib import metadata
 
 from .interface import Installation, Instrumentation, Probe
 
-__all__ = ["Installation", "Instrumentation", "Probe", "discover", "watched"]
+__all__ = ["Installation", "Instrumentation", "Probe", "discover", "version_of", "watched"]
 
 
 def discover() -> tuple[Instrumentation, ...]:
@@ -17,16 +17,17 @@ def discover() -> tuple[Instrumentation, ...]:
     return tuple(importlib.import_module(f"{__name__}.{name}").instrumentation for name in names)
 
 
-def watched() -> list[str]:
-    """The libraries that are watched, and the versions of those that are installed."""
-    return [
-        f"{library.name} {version}".strip()
+def watched() -> dict[str, str]:
+    """The libraries that are watched and installed, and their versions; what is Python's own has none."""
+    return {
+        library.name: version
         for library in discover()
-        if (version := _version(library.distribution)) or not library.distribution
-    ]
+        if (version := version_of(library.distribution)) or not library.distribution
+    }
 
 
-def _version(distribution: str) -> str:
+def version_of(distribution: str) -> str:
+    """The version of what is installed under this name; empty if there is none."""
     try:
         return metadata.version(distribution) if distribution else ""
     except metadata.PackageNotFoundError:

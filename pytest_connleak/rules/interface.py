@@ -55,6 +55,7 @@ class Rule:
             tracked.nodeid or None,
             connections=tracked.connections,
             held_by=tracked.held_by,
+            held_path=tracked.held_path,
             status="shared" if tracked.shared else "leak",
             resource=tracked.id,
         )
