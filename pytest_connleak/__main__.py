@@ -1,9 +1,10 @@
 # PYTHON_ARGCOMPLETE_OK
-"""Commands on reports, and a self-test: ``python -m pytest_connleak merge | show | doctor``."""
+"""Commands on reports, what the kinds are, and a self-test."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     showing = commands.add_parser("show", help="print the report of a run again")
     showing.add_argument("report", metavar="REPORT.json")
     showing.add_argument("-v", "--verbose", action="store_true", help="also what is ignored or in the baseline")
+    explaining = commands.add_parser("explain", help="tell what a kind of finding is, and what to write instead")
+    explaining.add_argument("kind", nargs="?", metavar="KIND", help="without it, the kinds are listed")
     commands.add_parser("doctor", help="plant one leak of each kind, and see that each is found")
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand next; argcomplete answers it and exits
         import argcomplete
@@ -43,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "doctor":
             return doctor.main()
+        if options.command == "explain":
+            print(_explained(options.kind))
+            return PASSED
         if options.command == "show":
             with Progress(f"reading {options.report}"):
                 text = terminal.text(_read(options.report), verbose=options.verbose)
@@ -73,6 +79,18 @@ def _merge(options: argparse.Namespace) -> int:
             progress.step(file.path)
             formats.named(file.format).write(report, file.path)
     return FAILED if report.fails else PASSED
+
+
+def _explained(name: str | None) -> str:
+    kinds = {kind.name: kind for kind in rules.kinds()}
+    if name is None:
+        width = max(map(len, kinds))
+        return "\n".join(f"{kind.name:<{width}}  {kind.title}" for kind in kinds.values())
+    if name not in kinds:
+        close = difflib.get_close_matches(name, kinds, n=1)
+        meant = f"did you mean {close[0]}?" if close else f"the kinds are {', '.join(kinds)}"
+        raise SettingError(f"{name!r} is not a kind of finding; {meant}")
+    return kinds[name].page.rstrip()
 
 
 def _read(path: str) -> Report:

@@ -183,12 +183,29 @@ class Kind(NamedTuple):
     Attributes:
         name: the kind.
         title: what it finds, in a few words.
-        text: Markdown; the first paragraph says what it is, the rest what to write instead.
+        module: the module of its rule, beside which its page lies; empty if nothing is known of this kind.
     """
 
     name: str
     title: str
-    text: str
+    module: str = ""
+
+    @property
+    def page(self) -> str:
+        """All that is to be said of it, in Markdown: a heading, what it is in one paragraph, and the rest."""
+        if not self.module:
+            return f"# {self.name}\n\n{self.title}\n"
+        import pkgutil  # few runs ask for a page
+
+        package, _, name = self.module.rpartition(".")
+        data = pkgutil.get_data(package, f"{name}.md")
+        assert data is not None, "only a loader that knows no files has none"
+        return data.decode("utf-8")
+
+    @property
+    def text(self) -> str:
+        """The page without its heading."""
+        return self.page.partition("\n\n")[2].strip()
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""``python -m pytest_connleak``: merge, show and doctor."""
+"""``python -m pytest_connleak``: merge, show, explain and doctor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import RunTests
+from pytest_connleak import rules
 
 SUITE = {
     "test_a": """
@@ -146,6 +147,32 @@ def test_show_prints_the_report_of_the_run_again(pytester: pytest.Pytester, run:
     shown = command(pytester.path, "show", "report.json")
     assert shown.returncode == 0
     assert shown.stdout.splitlines() == outcome.section
+
+
+@pytest.mark.parametrize("kind", [rule.kind for rule in rules.discover()])
+def test_explain_prints_the_page_that_a_finding_names(kind: str, tmp_path: Path) -> None:
+    """Each begins with what it is, and goes on with what to write instead."""
+    done = command(tmp_path, "explain", kind)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"# {kind}\n\nA ")
+    for heading in ("Why it is bad", "Before and after", "How it knows", "When to ignore it"):
+        assert f"\n## {heading}\n" in done.stdout
+
+
+def test_explain_lists_the_kinds(tmp_path: Path) -> None:
+    done = command(tmp_path, "explain")
+    assert done.returncode == 0
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()] == [rule.kind for rule in rules.discover()]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("unclosed-sesion", "did you mean unclosed-session?"), ("x", "the kinds are missing-timeout, unclosed-pool")],
+)
+def test_explain_does_not_know_every_word(name: str, meant: str, tmp_path: Path) -> None:
+    done = command(tmp_path, "explain", name)
+    assert (done.returncode, done.stdout) == (pytest.ExitCode.USAGE_ERROR, "")
+    assert f"{name!r} is not a kind of finding; {meant}" in done.stderr
 
 
 def test_doctor_finds_what_it_plants(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def render(report: Report) -> str:
     """The report as SARIF."""
     known = {kind.name: kind for kind in report.kinds}
     for entry in report.entries:
-        known.setdefault(entry.kind, Kind(entry.kind, entry.kind.replace("-", " "), entry.kind.replace("-", " ")))
+        known.setdefault(entry.kind, Kind(entry.kind, entry.kind.replace("-", " ")))
     top = checkout(report.root)
     run: Json = {
         "tool": {"driver": {"name": "connleak", **_version(), "rules": [_rule(kind) for kind in known.values()]}},
@@ -51,12 +51,13 @@ def render(report: Report) -> str:
 
 
 def _rule(kind: Kind) -> Json:
-    what = kind.text.strip().partition("\n\n")[0]
+    text = kind.text
+    what = text.partition("\n\n")[0]
     return {
         "id": kind.name,
         "shortDescription": {"text": kind.title},
         "fullDescription": {"text": " ".join(what.replace("`", "").split()), "markdown": what},
-        "help": {"text": kind.text.strip(), "markdown": kind.text.strip()},
+        "help": {"text": text, "markdown": text},
         "defaultConfiguration": {"level": "error"},
     }
 

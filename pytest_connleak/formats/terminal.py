@@ -115,7 +115,7 @@ def block(entries: list[Entry]) -> Iterator[Row]:
     for text in first.help.splitlines():
         yield (Text(f"   = {label}" if label else " " * 11, "note"), Text(text))
         label = ""
-    yield _remark("more", f"README.md, section {first.kind}")
+    yield _remark("more", f"python -m pytest_connleak explain {first.kind}")
 
 
 def short(entries: list[Entry]) -> str:

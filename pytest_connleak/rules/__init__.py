@@ -25,4 +25,4 @@ def kinds() -> tuple[Kind, ...]:
     """What there is to say of the kinds, for a report."""
     from ..report import Kind
 
-    return tuple(Kind(rule.kind, rule.title, rule.text) for rule in discover())
+    return tuple(Kind(rule.kind, rule.title, rule.module) for rule in discover())

@@ -2,7 +2,7 @@
 
 A rule's file declares a :class:`Rule` and decorates its check::
 
-    rule = Rule(__name__, title="a session that nobody closed", text="...")
+    rule = Rule(__name__, title="a session that nobody closed")
 
     @rule.check
     def check(evidence, settings): ...
@@ -26,12 +26,13 @@ class Rule:
     Attributes:
         kind: its name, made of the name of the module.
         title: what it finds, in a few words.
-        text: Markdown for whoever has never heard of it: first what it is, then what to write instead.
+
+    Beside the file of the rule lies its page, in Markdown, for whoever has never heard of it: a heading, what it is in
+    one paragraph, and then the rest.
     """
 
     module: str
     title: str
-    text: str
     run: Check = field(init=False)
 
     @property

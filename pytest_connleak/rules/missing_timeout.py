@@ -8,23 +8,7 @@ from ..model import Evidence, Finding, Limits, Owner, Request
 from ..settings import Settings
 from .interface import Rule
 
-rule = Rule(
-    __name__,
-    title="a request without a timeout",
-    text="""\
-A request with no limit on connecting, or none on reading the answer: where the server hangs, the program hangs with it,
-for ever.
-
-```python
-session.get(url, timeout=10)
-
-httpx.Client(timeout=httpx.Timeout(10))
-```
-
-What takes effect counts: an adapter, a client or a pool that supplies a default is fine. `timeout=(3, None)` and
-`httpx.Timeout(5, read=None)` have no limit on reading.
-""",
-)
+rule = Rule(__name__, title="a request without a timeout")
 
 
 @rule.check

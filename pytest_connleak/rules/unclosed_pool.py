@@ -8,22 +8,7 @@ from ..model import Evidence, Finding
 from ..settings import Settings
 from .interface import Rule, counts, fate, how_to_close, usage
 
-rule = Rule(
-    __name__,
-    title="a connection pool that was not closed",
-    text="""\
-A connection pool, or a manager of pools, that the scope which made it did not close: its connections live on until the
-garbage collector comes by.
-
-```python
-with urllib3.PoolManager() as pool:
-    ...
-```
-
-The pools within a session or a manager belong to it; an aiohttp connector that its session does not own
-(`connector_owner=False`) has an `await connector.close()` of its own.
-""",
-)
+rule = Rule(__name__, title="a connection pool that was not closed")
 
 
 @rule.check

@@ -8,22 +8,7 @@ from ..model import Evidence, Finding, Tracked
 from ..settings import Settings
 from .interface import Rule, awaited, fate, public_name
 
-rule = Rule(
-    __name__,
-    title="a streamed response that was neither read to its end nor closed",
-    text="""\
-A streamed response that was neither read to its end nor closed: it keeps its connection, which serves nobody else
-meanwhile.
-
-```python
-with session.get(url, stream=True, timeout=10) as response:
-    ...
-
-async with session.get(url) as response:  # aiohttp
-    ...
-```
-""",
-)
+rule = Rule(__name__, title="a streamed response that was neither read to its end nor closed")
 
 
 @rule.check

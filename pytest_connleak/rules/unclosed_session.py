@@ -8,25 +8,7 @@ from ..model import Evidence, Finding
 from ..settings import Settings
 from .interface import Rule, counts, fate, how_to_close, usage
 
-rule = Rule(
-    __name__,
-    title="a session that was not closed",
-    text="""\
-A session or client whose `close()`, `aclose()` or `with` block did not run, or through which a request was sent
-afterwards: its connections live on until the garbage collector comes by.
-
-```python
-with requests.Session() as session:
-    ...
-
-async with httpx.AsyncClient() as client:
-    ...
-```
-
-A fixture says `yield session` within the block. An object that keeps a session has a `close()` of its own, and who
-makes it calls that.
-""",
-)
+rule = Rule(__name__, title="a session that was not closed")
 
 
 @rule.check

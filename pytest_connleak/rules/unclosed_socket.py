@@ -8,22 +8,7 @@ from ..model import Evidence, Finding, Tracked
 from ..settings import Settings
 from .interface import Rule, fate, public_name
 
-rule = Rule(
-    __name__,
-    title="a socket that was not closed",
-    text="""\
-A socket, or another network connection of the process, that was not closed and belongs to no session, pool or response.
-One that was dropped counts, although the garbage collector closed it.
-
-```python
-with socket.create_connection(address, timeout=10) as connection:
-    ...
-```
-
-What opened the connection has a `close()` too: `with urlopen(url, timeout=10) as response:`, `with FTP(host) as ftp:`,
-`writer.close()` and `await writer.wait_closed()`.
-""",
-)
+rule = Rule(__name__, title="a socket that was not closed")
 
 
 @rule.check
