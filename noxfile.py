@@ -77,6 +77,7 @@ def forks(session: nox.Session) -> None:
     session.run(
         "pytest", "tests/test_conformance.py", "tests/test_instrumentation.py", "tests/test_cases.py", *session.posargs
     )
+    session.run("pytest", "tests/test_docs.py", "-k", "examples", *session.posargs)
 
 
 @nox.session(python="3.11")
@@ -137,6 +138,16 @@ def others(session: nox.Session) -> None:
     session.install(".[test]")
     session.chdir("tests")
     session.run("python", "-m", "others", *session.posargs)
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """The documentation: built with warnings as errors, nothing in it from elsewhere, and who sees what still true."""
+    session.install("-e", ".[test,docs]")
+    site = f"{session.create_tmp()}/site"
+    session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "-E", "docs", site)
+    session.run("python", "docs/offline.py", site)
+    session.run("python", "docs/measured/compare.py", "--check")
 
 
 @nox.session(python="3.11")

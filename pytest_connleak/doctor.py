@@ -102,7 +102,8 @@ def _run(planted: list[Plant], url: str, directory: str) -> tuple[list[dict[str,
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             file.write(text)
     # Nobody's other plugins, options, proxies or paths.
-    environment = {key: value for key, value in os.environ.items() if not key.upper().endswith(("_PROXY", "_ADDOPTS"))}
+    others = ("_PROXY", "_ADDOPTS", "_PLUGINS")
+    environment = {key: value for key, value in os.environ.items() if not key.upper().endswith(others)}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     report = os.path.join(directory, "report.json")
     command = [sys.executable, "-m", "pytest", "-p", "pytest_connleak.plugin", f"--connleak-report={report}"]

@@ -1,7 +1,8 @@
 """The documentation, as a program reads it: what is shown there is what there is.
 
 * A ``console`` block is run: each line that begins with ``$`` is a command, and what follows is what it prints.  The
-  commands of a page run one after the other in a copy of ``examples/``.
+  commands of a page run one after the other in a copy of ``examples/``, in which there is also each ``python`` block
+  of the page that begins with the name of a file (``# test_new.py``).
 * A ``python`` block with a test in it is run as a test file; its labels (see :mod:`labels`) say what is found there.
 * What stands between ``<!-- from: NAME -->`` and ``<!-- end -->`` is made by the function of that name below.
 
@@ -54,6 +55,13 @@ def name(page: Path) -> str:
 # --- what commands print ------------------------------------------------------------------------------
 
 
+class File(NamedTuple):
+    """A file that the page shows, and its commands use."""
+
+    name: str
+    text: str
+
+
 class Shown(NamedTuple):
     """A command, and what the page says that it prints."""
 
@@ -61,13 +69,19 @@ class Shown(NamedTuple):
     output: str
 
 
-def consoles(text: str) -> Iterator[list[Shown]]:
-    """The commands of each console block."""
+def steps(text: str) -> Iterator[File | Shown]:
+    """What a page does: it shows files and commands."""
     for language, body in _FENCED.findall(text):
-        if language == "console":
-            parts = re.split(r"^\$ (.*)\n", body, flags=re.MULTILINE)
-            assert not parts[0], f"a console block begins with a command: {body}"
-            yield [Shown(*pair) for pair in zip(parts[1::2], parts[2::2], strict=True)]
+        yield from _steps(language, body)
+
+
+def _steps(language: str, body: str) -> Iterator[File | Shown]:
+    if language == "console":
+        parts = re.split(r"^\$ (.*)\n", body, flags=re.MULTILINE)
+        assert not parts[0], f"a console block begins with a command: {body}"
+        yield from (Shown(*pair) for pair in zip(parts[1::2], parts[2::2], strict=True))
+    elif named := re.match(r"# (\w+\.py)\n", body):
+        yield File(named[1], body)
 
 
 class Shell:
@@ -86,9 +100,13 @@ class Shell:
             **inherited,
             "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # what else is installed says more than the pages show
-            "PYTEST_PLUGINS": "pytest_connleak.plugin,xdist.plugin",
+            "PYTEST_PLUGINS": "pytest_connleak",
             "COLUMNS": "100",
         }
+
+    def write(self, file: File) -> None:
+        """Put a file there."""
+        (self.directory / file.name).write_text(file.text, encoding="utf-8")
 
     def run(self, command: str) -> str:
         """What a command prints, with the paths that a reader would see."""
@@ -102,7 +120,7 @@ class Shell:
             timeout=60,
         )
         text = done.stdout.replace(str(self.directory), "/home/you/shop")
-        return re.sub(r"[^\s'\"]*/site-packages/", ".venv/lib/python3.11/site-packages/", text)
+        return re.sub(r"[^\s'\"<>]*/site-packages/", ".venv/lib/python3.11/site-packages/", text)
 
 
 def comparable(output: str) -> str:
@@ -112,6 +130,9 @@ def comparable(output: str) -> str:
         (r"site-packages/([^\s:\"]+?)\.py(:|\", \"line\": )\d+", r"site-packages/\1.py:LINE"),
         (r"\bfd(\"?:?) \d+", r"fd\1 N"),
         (r"\bin \d+\.\d+s", "in TIME"),
+        (r"\": \d+\.\d+", '": TIME'),
+        (r"\"versions\": \{[^}]*\}", '"versions": {}'),  # what else is installed
+        (r"\"(sockets|sessions)\": \d+", r'"\1": N'),  # those of the example's server, which go away by themselves
         (r"[ \t]+$", ""),
     ):
         output = re.sub(pattern, replacement, output, flags=re.MULTILINE)
@@ -122,19 +143,16 @@ def rerun(text: str, shell: Shell) -> str:
     """The text of a page, with what its commands print now where that differs."""
 
     def block(match: re.Match[str]) -> str:
-        if match[1] != "console":
-            return match[0]
-        (shown,) = consoles(match[0])
-        lines = ["```console"]
-        for command, output in shown:
-            printed = shell.run(command)
-            same = comparable(printed) == comparable(output)
-            kept = (output if same else printed).rstrip("\n")
-            lines += [f"$ {command}", *([kept] if kept else [])]
-            # A blank line between two commands is the page's.
-            if same and output.endswith("\n\n"):
-                lines.append("")
-        return "\n".join([*lines, "```"])
+        lines = []
+        for step in _steps(match[1], match[2]):
+            if isinstance(step, File):
+                shell.write(step)
+                return match[0]
+            printed = shell.run(step.command)
+            same = comparable(printed) == comparable(step.output)
+            kept = (step.output if same else printed).rstrip("\n")
+            lines += [f"$ {step.command}", *([kept] if kept else [])]
+        return "\n".join(["```console", *lines, "```"]) if lines else match[0]
 
     return _FENCED.sub(block, text)
 
@@ -142,11 +160,11 @@ def rerun(text: str, shell: Shell) -> str:
 # --- examples that are tests --------------------------------------------------------------------------
 
 
-def write_tests(directory: Path) -> tuple[list[Path], list[Path]]:
-    """Write the tests of all pages to files, and say which can be run here, and which need what is not installed."""
+def write_tests(directory: Path) -> list[Path]:
+    """Write the tests of all pages to files, but those that need what is not installed."""
     shutil.copy(EXAMPLES / "conftest.py", directory)
     (directory / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\naddopts = -p no:cacheprovider\n")
-    runnable, others = [], []
+    files = []
     for page in pages():
         examples = [
             body for language, body in _FENCED.findall(page.read_text(encoding="utf-8")) if language == "python"
@@ -156,11 +174,10 @@ def write_tests(directory: Path) -> tuple[list[Path], list[Path]]:
                 continue
             stem = re.sub(r"\W", "_", name(page).removesuffix(".md"))
             file = directory / f"test_{stem}_{number}.py"
-            installed = all(importlib.util.find_spec(module) for module in _imported(body))
-            (runnable if installed else others).append(file)
-            if installed:
+            if all(importlib.util.find_spec(module) for module in _imported(body)):
                 file.write_text(body, encoding="utf-8")
-    return runnable, others
+                files.append(file)
+    return files
 
 
 def _imported(code: str) -> set[str]:
@@ -222,6 +239,17 @@ MAKERS: dict[str, Callable[..., str]] = {
 }
 
 
+def picture() -> str:
+    """The states and what leads from one to another, drawn."""
+    specification = importlib.util.spec_from_file_location("states", DOCS / "states.py")
+    assert specification is not None
+    assert specification.loader is not None
+    states = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(states)
+    drawn: str = states.svg()
+    return drawn
+
+
 def remade(text: str) -> str:
     """The text of a page, with the parts that are made anew."""
 
@@ -237,6 +265,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="*", type=Path, help="only these")
     wanted = [page.resolve() for page in parser.parse_args().pages]
+    (DOCS / "states.svg").write_text(picture(), encoding="utf-8")
     for page in wanted or pages():
         before = page.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as directory:

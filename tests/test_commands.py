@@ -175,7 +175,9 @@ def test_explain_does_not_know_every_word(name: str, meant: str, tmp_path: Path)
     assert f"{name!r} is not a kind of finding; {meant}" in done.stderr
 
 
-def test_doctor_finds_what_it_plants(tmp_path: Path) -> None:
+def test_doctor_finds_what_it_plants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever plugins the environment asks for, and be it this one by another name."""
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_connleak")
     done = command(tmp_path, "doctor")
     assert done.returncode == 0, done.stdout
     for kind in ("unclosed-session", "unclosed-pool", "unclosed-response", "unclosed-socket", "missing-timeout"):

@@ -1,0 +1,141 @@
+"""The documentation is true: what it shows is run, and what there is has its page.
+
+After a change, ``python tests/documents.py`` writes anew what the pages show.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import documents
+import labels
+from conftest import RunTests
+from pytest_connleak import formats, instrumentation, rules
+
+DOCS = documents.DOCS
+PAGES = {documents.name(page): page.read_text(encoding="utf-8") for page in documents.pages()}
+# Other versions of these print other lines around the plugin's own.
+SHOWN_WITH = {"pytest": (9, 0), "requests": (2, 32), "urllib3": (2, 0)}
+
+
+def version(distribution: str) -> tuple[int, ...]:
+    return tuple(map(int, metadata.version(distribution).split(".")[:2]))
+
+
+# --- what is shown ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    any(version(name) < least for name, least in SHOWN_WITH.items()), reason="the pages show newer versions"
+)
+@pytest.mark.parametrize("page", [name for name, text in PAGES.items() if "```console\n" in text])
+def test_what_a_page_shows_is_what_its_commands_print(page: str, tmp_path: Path) -> None:
+    shell = documents.Shell(tmp_path)
+    for step in documents.steps(PAGES[page]):
+        if isinstance(step, documents.File):
+            shell.write(step)
+        else:
+            assert documents.comparable(shell.run(step.command)) == documents.comparable(step.output), step.command
+
+
+def test_examples_find_what_their_comments_say(tmp_path: Path) -> None:
+    files = documents.write_tests(tmp_path)
+    plugins = ("-p", "pytest_asyncio.plugin")
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    sites, output = labels.observed(tmp_path, tmp_path / "report.json", alone, *plugins)
+    assert {site: times for site, times in sites.items() if site[-1] != "ignored"} == labels.expected(files)
+    leaking = {(test, file) for test, file, _, _, status in sites if status == "leak"}
+    assert labels.failures(output) == len(leaking), output
+
+
+@pytest.mark.parametrize("page", [name for name, text in PAGES.items() if "<!-- from: " in text])
+def test_what_is_made_of_the_program_is_up_to_date(page: str) -> None:
+    assert documents.remade(PAGES[page]) == PAGES[page]
+
+
+def test_the_picture_of_the_states_is_that_of_the_table() -> None:
+    assert (DOCS / "states.svg").read_text(encoding="utf-8") == documents.picture()
+
+
+# --- what there is has its page ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [rule.kind for rule in rules.discover()])
+def test_every_kind_has_its_page(kind: str) -> None:
+    file = f"pytest_connleak/rules/{kind.replace('-', '_')}.md"
+    assert PAGES[f"docs/kinds/{kind}.md"].startswith(f"```{{include}} ../../{file}\n```\n")
+    assert f"({kind}.md)" in PAGES["docs/kinds/index.md"]
+    labelled = {found[1] for found in labels.LABEL.findall(PAGES[file])}
+    assert labelled == {kind}, "the example of the mistake"
+
+
+@pytest.mark.parametrize("format", [*formats.NAMES, "junit", "terminal"])
+def test_every_format_has_its_page(format: str) -> None:
+    assert PAGES[f"docs/formats/{format}.md"].startswith(f"# {format}\n")
+    assert f"({format}.md)" in PAGES["docs/formats/index.md"]
+
+
+def test_every_key_of_the_json_report_is_explained() -> None:
+    """Of those that the page shows, which are what a run writes."""
+    page = PAGES["docs/formats/json.md"]
+    [shown] = [json.loads(step.output) for step in documents.steps(page) if "json.tool" in step[0]]
+    keys = {*shown, *shown["findings"][0], *shown["findings"][0]["connections"][0]} - {"version", "findings"}
+    assert keys <= {*re.findall(r"`(\w+)`", page)}
+
+
+@pytest.mark.parametrize("watched", instrumentation.discover(), ids=lambda each: each.name)
+def test_every_library_has_its_page(watched: instrumentation.Instrumentation) -> None:
+    pages = "".join(text for name, text in PAGES.items() if name.startswith("docs/libraries/"))
+    (module,) = {each.function.__module__ for each in watched.observers} or {f".{watched.name}"}
+    assert f"`instrumentation/{module.rpartition('.')[2]}.py`" in pages
+    assert not watched.observers or f"<!-- from: watched {watched.name} -->" in pages
+    assert watched.distribution in pages
+
+
+def test_no_page_is_of_what_there_is_not() -> None:
+    folders = {name: {page.stem for page in (DOCS / name).glob("*.md")} - {"index"} for name in ("kinds", "formats")}
+    assert folders["kinds"] == {rule.kind for rule in rules.discover()}
+    assert folders["formats"] == {*formats.NAMES, "junit", "terminal"}
+
+
+def test_the_options_are_those_of_help(run: RunTests) -> None:
+    """Their words are compared with the rest that is made of the program."""
+    shown = run("--help", here=True).output
+    there_are = {*re.findall(r"^  (--connleak[-\w]*)", shown, re.MULTILINE)}
+    there_are |= {*re.findall(r"^  (connleak\w*) \(", shown, re.MULTILINE)}
+    page = PAGES["docs/configuration.md"]
+    assert {*re.findall(r"^<!-- from: option (\S+) -->", page, re.MULTILINE)} == there_are == {*documents.declared()}
+    assert {*re.findall(r"^### `([-\w]+)", page, re.MULTILINE)} == there_are
+
+
+@pytest.mark.parametrize("page", [name for name, text in PAGES.items() if "`ledger.py`" in text])
+def test_the_parts_that_are_named_are_there(page: str) -> None:
+    package = documents.ROOT / "pytest_connleak"
+    names = {*re.findall(r"`(\w+\.py|\w+/)`", PAGES[page])} - {"interface.py"}
+    assert names
+    assert not [name for name in names if not (package / name).exists() and not (DOCS.parent / name).exists()]
+
+
+# --- the way to a page ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """Those between the pages; Sphinx sees to the headings."""
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", PAGES[page], flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if not urlsplit(link).scheme and not link.startswith("#"):
+            assert ((documents.ROOT / page).parent / link.partition("#")[0]).exists(), link
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """To each that stands at the top; these lead on."""
+    leads_to = {*re.findall(r"\]\((docs/[^)#]+)", PAGES["README.md"])}
+    at_the_top = {documents.name(page) for page in [*DOCS.glob("*.md"), *DOCS.glob("*/index.md")]} - {"docs/index.md"}
+    assert leads_to >= at_the_top
