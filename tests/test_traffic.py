@@ -10,6 +10,7 @@ import json
 import queue
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -319,6 +320,22 @@ def test_a_server_of_http_1_0_leaves_nothing_to_reuse(send: Callable[[str], None
     assert (counted.requests, counted.opened, counted.ended, counted.versions) == (10, 10, 10, ("HTTP/1.0",))
     (sentence,) = advice(counted)
     assert sentence.startswith(f"10 of 10 connections to {url} ended with an answer")
+
+
+# --- HTTP/2 --------------------------------------------------------------------------------------------------
+
+
+def test_requests_that_share_a_connection(counting: Monitor, h2_server: Server) -> None:
+    before = h2_server.counts()
+    trusted = ssl.create_default_context(cafile=h2_server.ca)
+
+    async def main() -> None:
+        async with httpx.AsyncClient(http2=True, verify=trusted, timeout=TIMEOUT) as client:
+            await asyncio.gather(*(client.get(h2_server.url) for _ in range(6)))
+
+    asyncio.run(main())
+    counted = row(counting, h2_server)
+    assert (counted.requests, counted.opened, counted.reused) == (6, h2_server.counts(before).opened, 5)
 
 
 # --- what is no connection ----------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ meter = Instrumentation("httpcore", "httpcore", copies=("httpcore2",), statistic
 # What h11 says of the other end when the connection ends with this answer.
 _ENDING = ("MUST_CLOSE", "CLOSED")
 
+# What stands for the first request of a connection.
+_first: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
+
 # The number of the pool that a connection is of, when it became idle (on the monotonic clock), and those that were
 # found closed or too old: nobody discarded these.
 _pools: weakref.WeakKeyDictionary[Any, int | None] = weakref.WeakKeyDictionary()
@@ -34,20 +37,25 @@ _most_in_use: weakref.WeakKeyDictionary[Any, dict[Any, int]] = weakref.WeakKeyDi
 @meter.around("httpcore._async.http2:AsyncHTTP2Connection.handle_async_request", optional=True)
 def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     connection = call.instance
-    before, since = connection._request_count, _idle_since.pop(connection, None)
+    # Requests of HTTP/2 come at the same time; one of them is the first.
+    mine = object()
+    is_first = _first.setdefault(connection, mine) is mine
+    since = _idle_since.pop(connection, None)
     idle = time.monotonic() - since if since is not None else None
     request = probe.in_flight
     _pools[connection] = request.pool if request is not None else None
     outcome = yield
     if outcome.error is not None and type(outcome.error).__name__ == "ConnectionNotAvailable":
+        if is_first:
+            del _first[connection]
         return  # it goes over another one
     _tell(
         probe,
         _pools[connection],
         connection._origin,
         requests=1,
-        opened=int(not before),
-        reused=int(bool(before)),
+        opened=int(is_first),
+        reused=int(not is_first),
         kept_for=idle if outcome.error is None else None,
         versions=_versions(outcome.result),
     )
