@@ -24,6 +24,7 @@ from pytest_connleak.formats import json as json_format
 from pytest_connleak.formats.html import chart
 from pytest_connleak.formats.html.chart import draw
 from pytest_connleak.report import Line, Report, Step, safe
+from pytest_connleak.traffic import Made, Traffic
 
 if TYPE_CHECKING:
     from conftest import Run, RunTests
@@ -466,3 +467,16 @@ def test_it_is_chosen_by_its_ending() -> None:
 def test_a_page_for_people_is_not_too_large() -> None:
     text = html.render(page(findings=5000, sites=1000, tests=5000))
     assert len(text) < 8e6
+
+
+# --- hosts ------------------------------------------------------------------------------------------------
+
+
+def test_how_the_hosts_were_used() -> None:
+    made = (Made("requests.Session", "tests/api.py:12", 118),)
+    wasteful = Traffic("http://127.0.0.1:8000", "requests", 121, 160, 124, 36, made=made, versions=("HTTP/1.1",))
+    text = texts_of(report(hosts=(wasteful,)))
+    assert "124 connections for 160 requests to http://127.0.0.1:8000: reuse one Session" in text
+    assert "HostSessionsRequestsOpenedReusedHTTP" in text.replace("\n", "")
+    assert "http://127.0.0.1:8000121160124361.1" in text.replace("\n", "")
+    assert "Hosts" not in texts_of(report())
