@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from pytest_connleak.formats import json as json_format
 from pytest_connleak.formats.html import chart
 from pytest_connleak.formats.html.chart import draw
 from pytest_connleak.report import Line, Report, Step, safe
+from pytest_connleak.traffic import Made, Traffic
 
 if TYPE_CHECKING:
     from conftest import Run, RunTests
@@ -97,10 +99,15 @@ def report_of(text: str) -> Report:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@functools.cache
+def usual_page() -> Parsed:
+    return Parsed(html.render(report_of("usual")))
+
+
+@settings(deadline=None, max_examples=30)
 @given(st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=20).filter(str.strip))
 def test_no_text_changes_the_page(text: str) -> None:
-    usual, found = Parsed(html.render(report_of("usual"))), Parsed(html.render(report_of(text)))
+    usual, found = usual_page(), Parsed(html.render(report_of(text)))
     assert found.elements == usual.elements
     assert "".join(found.texts).count(safe(text)) >= "".join(usual.texts).count("usual")
 
@@ -355,7 +362,7 @@ def test_the_findings_of_a_run_have_the_path_to_what_is_kept(pytester: pytest.Py
 def test_the_timeline_where_pytest_runs_the_tests_itself(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=SUITE)
     outcomes = {**TIMELINE, "test_leaks": ("error", 1, 2)}  # then a leak is an error of the teardown
-    assert steps_of(run("--setup-show")) == outcomes
+    assert steps_of(run("--setup-show", here=True)) == outcomes
 
 
 def test_the_timeline_of_a_run_that_warns(pytester: pytest.Pytester, run: RunTests) -> None:
@@ -460,3 +467,16 @@ def test_it_is_chosen_by_its_ending() -> None:
 def test_a_page_for_people_is_not_too_large() -> None:
     text = html.render(page(findings=5000, sites=1000, tests=5000))
     assert len(text) < 8e6
+
+
+# --- hosts ------------------------------------------------------------------------------------------------
+
+
+def test_how_the_hosts_were_used() -> None:
+    made = (Made("requests.Session", "tests/api.py:12", 118),)
+    wasteful = Traffic("http://127.0.0.1:8000", "requests", 121, 160, 124, 36, made=made, versions=("HTTP/1.1",))
+    text = texts_of(report(hosts=(wasteful,)))
+    assert "124 connections for 160 requests to http://127.0.0.1:8000: reuse one Session" in text
+    assert "HostSessionsRequestsOpenedReusedHTTP" in text.replace("\n", "")
+    assert "http://127.0.0.1:8000121160124361.1" in text.replace("\n", "")
+    assert "Hosts" not in texts_of(report())

@@ -17,6 +17,7 @@ from importlib import resources
 from itertools import islice
 from typing import NamedTuple
 
+from ... import hygiene
 from ...errors import SettingError
 from ...report import Entry, Line, Report, Site, Step, level, safe, sites, title
 from .chart import Chart, draw
@@ -122,6 +123,8 @@ def render(report: Report) -> str:
         outcomes=Counter(row.outcome for row in rows).most_common(),
         span=_span(report.timeline),
         chart=_chart(report, cards),
+        hosts=hygiene.table(report.hosts),
+        advice=[sentence for host in report.hosts for sentence in hygiene.advice(host)],
         project=report.root.replace("\\", "/").rstrip("/").rpartition("/")[2],
         css=_CSS,
         js=_JS,
