@@ -148,6 +148,7 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", "-W", "-n", "--keep-going", "-q", "-E", "docs", site)
     session.run("python", "docs/offline.py", site)
     session.run("python", "docs/measured/compare.py", "--check")
+    session.run("pytest", "tests/test_docs.py", *session.posargs)
 
 
 @nox.session(python="3.11")

@@ -5,6 +5,7 @@ After a change, ``python tests/documents.py`` writes anew what the pages show.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from importlib import metadata
@@ -31,6 +32,9 @@ def version(distribution: str) -> tuple[int, ...]:
 # --- what is shown ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("sphinx") is None, reason="it takes long; nox -s docs runs it, where the pages are built"
+)
 @pytest.mark.skipif(
     any(version(name) < least for name, least in SHOWN_WITH.items()), reason="the pages show newer versions"
 )

@@ -313,7 +313,6 @@ BREAKS_COUNTS = dict(
     [
         without(State.OPEN, Released),
         without(State.OPEN, Closed),
-        without(State.CLOSED, Sent),
         broken(Recorder, "closed"),
         broken(Recorder, "connected"),
         broken(Monitor, "_seen", lambda *_: {}),
