@@ -92,7 +92,7 @@ _LIMITS = {(connect, read): Limits(connect, read) for connect in (False, True) f
 
 
 class Connection(NamedTuple):
-    """A connection as psutil shows it; ``fd`` is None and ``status`` CLOSED when it is gone."""
+    """A connection as the system shows it; ``fd`` is None and ``status`` CLOSED when it is gone."""
 
     local: str
     remote: str

@@ -38,7 +38,6 @@ MOMENT = 0.03
 # A site that used up its grace so often gets only a tenth of it: it will not close this time either.
 PATIENCE = 3
 
-
 # The site of the sockets of C code.
 _NOWHERE = ("", 0)
 
@@ -92,7 +91,7 @@ class Monitor:
         settings: of the run.
         is_known: whether the baseline has a finding of this fingerprint.
         faults: the parts that failed and were switched off, with their errors.
-        versions: the libraries that are watched.
+        used_ignores: the ignores that matched a finding.
     """
 
     def __init__(self, root: str, *, statistics: bool = False) -> None:
@@ -147,10 +146,6 @@ class Monitor:
             ),
             *self._gaps,
         ]
-
-    @property
-    def versions(self) -> dict[str, str]:
-        return self._installation.versions
 
     @property
     def traffic(self) -> tuple[Traffic, ...]:

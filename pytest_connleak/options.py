@@ -165,7 +165,7 @@ def wants_statistics(config: pytest.Config) -> bool:
         return True
     for text in _given(config, "connleak_report") or ():
         with suppress(SettingError):  # ``read`` will complain
-            if formats.chosen(text).format in formats.WITH_STATISTICS:
+            if formats.chosen(text).format in settings.WITH_STATISTICS:
                 return True
     return False
 

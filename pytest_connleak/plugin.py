@@ -154,7 +154,7 @@ class Plugin:
         elif session.items and not self.config.option.collectonly:
             self.tally()  # all that will be needed is imported here: a test may break whatever imports need
             self.run = self._new_run(self.standby.wake())
-            self.run.begin()
+            self.run.register()
 
     def keep_timeline(self, count: Callable[[], tuple[int, int]]) -> None:
         """Note what is open after each test, which ``count`` says, if a report tells it."""

@@ -78,8 +78,8 @@ class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic
     run: int
 
 
-class Held(NamedTuple):
-    """The connection that a response holds: the library's object for it, and its socket as far as that is known."""
+class Borrowed(NamedTuple):
+    """The connection that a response has: the library's object for it, and its socket as far as that is known."""
 
     connection: object
     socket: object
@@ -130,7 +130,7 @@ class InFlight:
         self.outer = outer
         self.layer = layer
         self.limits = limits
-        self.responses: list[tuple[object, Callable[[object], Held | None]]] = []
+        self.responses: list[tuple[object, Callable[[object], Borrowed | None]]] = []
 
     def reached(self, layer: int, limits: Limits) -> None:
         """Note the limits in effect at a layer."""
@@ -175,7 +175,7 @@ _thread = _Thread()
 
 
 class Recorder:
-    """Collects the events of one run.
+    """Collects the events of one run; instrumentations import it as ``Probe``, which is what it is to them.
 
     Attributes:
         owner: whose is what is made now.  A plain attribute, not a ``ContextVar``: the threads and tasks
@@ -546,10 +546,10 @@ class Recorder:
         if not (request.limits.connect and request.limits.read):
             self._unlimited(request, error)
         if error is None:
-            for response, held_by in request.responses:
-                held = held_by(response)
-                if held is not None:
-                    self._answered(request, response, held)
+            for response, borrowed_by in request.responses:
+                borrowed = borrowed_by(response)
+                if borrowed is not None:
+                    self._answered(request, response, borrowed)
         request.forget()
 
     def _unlimited(self, request: InFlight, error: BaseException | None) -> None:
@@ -570,15 +570,15 @@ class Recorder:
             )
         )
 
-    def _answered(self, request: InFlight, response: object, held: Held) -> None:
+    def _answered(self, request: InFlight, response: object, borrowed: Borrowed) -> None:
         """A call returned a response that still holds its connection: it has to be closed."""
         name = f"{request.library}.{request.response_name}"
         number = self.opened(response, "response", request.library, name=name, traits=request.traits)
         if number is None:
             return
-        if held.connection is not None:
-            self._borrowed[held.connection] = number
-        socket = self._socket(held.socket)
+        if borrowed.connection is not None:
+            self._borrowed[borrowed.connection] = number
+        socket = self._socket(borrowed.socket)
         if socket is not None:
             self._append(_new(Adopted, (number, (socket,))))
 

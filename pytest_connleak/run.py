@@ -42,8 +42,8 @@ class Run:
         self._last_item: pytest.Item | None = None
         self._owner = PROCESS
 
-    def begin(self) -> None:
-        """Have every test run under its eyes."""
+    def register(self) -> None:
+        """Be told of every test from now on."""
         config = self.plugin.config
         here = RunHere(self)
         config.pluginmanager.register(self, "connleak-run")

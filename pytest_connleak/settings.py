@@ -44,7 +44,9 @@ class ReportFile(NamedTuple):
 
 
 # The formats that tell what was open after each test; the second is for the shards of the first.
-KEEP_TIMELINE = ("html", "json")
+WITH_TIMELINE = ("html", "json")
+# Those that have a page for how connections were used, which is only counted if somebody asks.
+WITH_STATISTICS = ("html",)
 
 
 class Settings(NamedTuple):
@@ -82,7 +84,7 @@ class Settings(NamedTuple):
     @property
     def keeps_timeline(self) -> bool:
         """Whether anybody will ask what was open after each test."""
-        return any(file.format in KEEP_TIMELINE for file in self.reports)
+        return any(file.format in WITH_TIMELINE for file in self.reports)
 
     def level(self, kind: str) -> Mode:
         """What a finding of this kind does to its test: the command line goes before the ini file."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import pkgutil
 import re
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 import documents
 import labels
+import pytest_connleak
 from conftest import RunTests
 from pytest_connleak import formats, instrumentation, rules
 
@@ -124,6 +126,21 @@ def test_the_parts_that_are_named_are_there(page: str) -> None:
     names = {*re.findall(r"`(\w+\.py|\w+/)`", PAGES[page])} - {"interface.py"}
     assert names
     assert not [name for name in names if not (package / name).exists() and not (DOCS.parent / name).exists()]
+
+
+def test_every_part_of_the_program_is_named() -> None:
+    """In the table of the layers: what is added must get its place there."""
+    _, _, rest = PAGES["CONTRIBUTING.md"].partition("<!-- layers -->")
+    named = {*re.findall(r"`(\w+)(?:\.py|/)`", rest.partition("<!-- end of layers -->")[0])} - {"interface"}
+    assert named == {module.name for module in pkgutil.iter_modules(pytest_connleak.__path__)} - {"__main__"}
+
+
+def test_the_way_of_a_session_leads_through_what_there_is() -> None:
+    _, _, rest = PAGES["CONTRIBUTING.md"].partition("<!-- way -->")
+    steps = re.findall(r"`([\w.]+)`", rest.partition("<!-- end of way -->")[0])
+    assert steps
+    for step in steps:
+        assert callable(pkgutil.resolve_name(f"pytest_connleak.{step}"))
 
 
 # --- the way to a page ------------------------------------------------------------------------------------

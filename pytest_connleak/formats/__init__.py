@@ -15,9 +15,6 @@ from ..settings import ReportFile
 if TYPE_CHECKING:
     from .interface import Format
 
-# Those that have a page for how connections were used, which is only counted if somebody asks.
-WITH_STATISTICS = ("html",)
-
 # What is here and writes no file of its own.
 _NO_FILES = ("interface", "junit", "terminal")
 

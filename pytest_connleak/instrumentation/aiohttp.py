@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from ..model import ASYNC, Advice, Limits
-from ..recorder import CONNECTION, Held
+from ..recorder import CONNECTION, Borrowed
 from .interface import Call, Instrumentation, Outcome, Probe, leave_no_trace
 
 instrumentation = Instrumentation(
@@ -92,7 +92,7 @@ def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     sending = probe.in_flight
     outcome = yield
     if sending is not None and outcome.error is None:
-        sending.responses.append((outcome.result, _held))
+        sending.responses.append((outcome.result, _borrowed_by))
     probe.end(begun, outcome.error)
 
 
@@ -154,9 +154,9 @@ def response_ended(probe: Probe, call: Call) -> None:
         probe.released(call.instance)
 
 
-def _held(response: Any) -> Held | None:
+def _borrowed_by(response: Any) -> Borrowed | None:
     connection = response.connection
     if response.closed or connection is None:
         return None
     transport = connection.transport
-    return Held(None, transport and transport.get_extra_info("socket"))
+    return Borrowed(None, transport and transport.get_extra_info("socket"))

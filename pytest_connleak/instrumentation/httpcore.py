@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ..model import ASYNC, Advice, Limits
-from ..recorder import CONNECTION, Held
+from ..recorder import CONNECTION, Borrowed
 from .interface import Call, Instrumentation, Outcome, Probe
 
 instrumentation = Instrumentation(
@@ -68,7 +68,7 @@ def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     sending.pool = before
     if outcome.error is None:
-        sending.responses.append((outcome.result.stream, _held))
+        sending.responses.append((outcome.result.stream, _borrowed_by))
     probe.end(begun, outcome.error)
 
 
@@ -91,7 +91,7 @@ def _traits(pool: object) -> frozenset[str]:
     return ASYNC if hasattr(pool, "aclose") else frozenset()
 
 
-def _held(stream: Any) -> Held | None:
+def _borrowed_by(stream: Any) -> Borrowed | None:
     """The connection that a response's stream keeps from its pool, as long as its request is in the pool's books."""
     request = getattr(stream, "_pool_request", None) or stream._status
     if request not in stream._pool._requests:
@@ -100,4 +100,4 @@ def _held(stream: Any) -> Held | None:
     while hasattr(connection, "_connection"):  # which connects, goes through a proxy, and speaks HTTP/1 or 2
         connection = connection._connection
     network_stream = getattr(connection, "_network_stream", None)
-    return Held(None, network_stream and network_stream.get_extra_info("socket"))
+    return Borrowed(None, network_stream and network_stream.get_extra_info("socket"))

@@ -1,4 +1,4 @@
-"""How a library is watched: the only file that patches and undoes.
+"""How a library is watched: what is patched, and how it is put back.
 
 A library's file declares an :class:`Instrumentation` and decorates what it wants to be told::
 
@@ -183,7 +183,7 @@ class Installation:
     pytest): then the one that was started last is told, and those below it are not.
 
     Attributes:
-        versions: the patched libraries and their versions ("" where they say none).
+        patched: the libraries of which something is watched.
         faults: what could not be watched, and why, by observer.
         blind: the kinds of resource that cannot be judged any more.
         disabled: the observers that failed.
@@ -192,7 +192,7 @@ class Installation:
     _active: list[Installation] = []  # noqa: RUF012  # shared on purpose: the stack of the process
 
     def __init__(self, instrumentations: Sequence[Instrumentation], probe: Probe) -> None:
-        self.versions: dict[str, str] = {}
+        self.patched: set[str] = set()
         self.faults: dict[str, str] = {}
         self.blind: set[ResourceKind] = set()
         self._probe = probe
@@ -214,7 +214,7 @@ class Installation:
         required = (o for observers in self._by_module.values() for o in observers if not o.optional)
         # What a test put into sys.modules in the place of a library has no spec.
         imported = {o.library for o in required if getattr(sys.modules.get(o.module), "__spec__", None) is not None}
-        return sorted(imported - self.versions.keys() - self._namesakes)
+        return sorted(imported - self.patched - self._namesakes)
 
     def start(self) -> None:
         """Patch what is imported, and wait for the rest."""
@@ -268,11 +268,10 @@ class Installation:
                 except Exception as error:
                     self._fault(observer, error)
                 else:
-                    top = sys.modules.get(observer.library)
-                    self.versions[observer.library] = str(getattr(top, "__version__", ""))
+                    self.patched.add(observer.library)
 
     def _patch(self, module: ModuleType, observer: Observer) -> None:
-        owner, name = _find(observer, module)
+        owner, name = _owner_and_name(observer, module)
         original = getattr(owner, name)
         below = next((patch.observer for patch in self._patches if patch.wrapper is original), None)
         if below is not None and not _counts_on_top_of(below, observer):
@@ -304,7 +303,7 @@ def leave_no_trace(obj: object) -> None:
         del noted[-1]
 
 
-def _find(observer: Observer, module: ModuleType) -> tuple[Any, str]:
+def _owner_and_name(observer: Observer, module: ModuleType) -> tuple[Any, str]:
     """What to patch; where eventlet was first, that is the class which its own class in this module wraps."""
     replaced = getattr(module, observer.target.partition(":")[2].partition(".")[0], None)
     if str(getattr(replaced, "__module__", "")).startswith("eventlet."):
@@ -324,7 +323,7 @@ def _is_namesake(module: ModuleType, observers: Iterable[Observer]) -> bool:
     try:
         for observer in observers:
             if not (observer.optional or observer.statistics):
-                _find(observer, module)
+                _owner_and_name(observer, module)
     except AttributeError:
         return True
     return False

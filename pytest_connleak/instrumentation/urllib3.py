@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ..model import Advice
-from ..recorder import CONNECTION, UNKNOWN, Held
+from ..recorder import CONNECTION, UNKNOWN, Borrowed
 from ..timeouts import is_given, limits
 from .interface import Call, Instrumentation, Outcome, Probe
 
@@ -127,7 +127,7 @@ def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     outcome = yield
     request.pool = before
     if outcome.error is None:
-        request.responses.append((outcome.result, _held))
+        request.responses.append((outcome.result, _borrowed_by))
     probe.end(begun, outcome.error)
 
 
@@ -140,7 +140,7 @@ def _url(pool: Any, path: str) -> str:
 # --- responses ----------------------------------------------------------------------------------------
 
 
-def _held(response: object) -> Held | None:
+def _borrowed_by(response: object) -> Borrowed | None:
     """The connection that a response keeps from its pool, None once it gave it back.
 
     What a mock puts in the place of a response is not watched, so there is no saying what becomes of it.
@@ -153,7 +153,7 @@ def _held(response: object) -> Held | None:
         cls.__module__.endswith(".response") and "HTTPResponse" in cls.__name__ for cls in type(response).__mro__
     ):
         return None
-    return Held(connection, getattr(connection, "sock", None))
+    return Borrowed(connection, getattr(connection, "sock", None))
 
 
 @instrumentation.after("urllib3.response:HTTPResponse.release_conn", vital=("response",), when=Probe.knows)
