@@ -20,6 +20,7 @@ import labels
 import pytest_connleak
 from conftest import RunTests
 from pytest_connleak import formats, instrumentation, rules
+from servers import Server
 
 DOCS = documents.DOCS
 PAGES = {documents.name(page): page.read_text(encoding="utf-8") for page in documents.pages()}
@@ -135,12 +136,43 @@ def test_every_part_of_the_program_is_named() -> None:
     assert named == {module.name for module in pkgutil.iter_modules(pytest_connleak.__path__)} - {"__main__"}
 
 
-def test_the_way_of_a_session_leads_through_what_there_is() -> None:
+def test_the_way_of_a_session_is_the_one_it_takes(pytester: pytest.Pytester, run: RunTests, server: Server) -> None:
+    """Each call in the table comes after the one before it, in a run in which a session is left open."""
     _, _, rest = PAGES["CONTRIBUTING.md"].partition("<!-- way -->")
-    steps = re.findall(r"`([\w.]+)`", rest.partition("<!-- end of way -->")[0])
-    assert steps
-    for step in steps:
-        assert callable(pkgutil.resolve_name(f"pytest_connleak.{step}"))
+    steps = re.findall(r"`(\w+\.[\w.]+)`", rest.partition("<!-- end of way -->")[0])
+    codes = {step: pkgutil.resolve_name(f"pytest_connleak.{step}").__code__ for step in steps}
+    pytester.makeconftest(
+        """
+        import sys
+
+        def note(frame, event, _):
+            if event == "call" and "pytest_connleak" in frame.f_code.co_filename:
+                print(frame.f_code.co_filename, frame.f_code.co_firstlineno, sep=":", file=CALLS)
+
+        def pytest_unconfigure():
+            sys.setprofile(None)
+            CALLS.close()
+
+        CALLS = open("calls.txt", "w", encoding="utf-8")
+        sys.setprofile(note)
+        """
+    )
+    pytester.makepyfile(
+        """
+        import os
+        import requests
+
+        KEPT = []
+
+        def test_keeps():
+            KEPT.append(requests.Session())
+            KEPT[0].get(os.environ["CONNLEAK_TEST_URL"], timeout=5)
+        """
+    )
+    assert run(report=False).outcomes == {"failed": 1}
+    calls = iter((pytester.path / "calls.txt").read_text(encoding="utf-8").splitlines())
+    for step, code in codes.items():
+        assert f"{code.co_filename}:{code.co_firstlineno}" in calls, step  # looks on from where the last one was found
 
 
 # --- the way to a page ------------------------------------------------------------------------------------
