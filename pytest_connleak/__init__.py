@@ -1,8 +1,8 @@
 """Fails tests that leave sessions, streamed responses or sockets open, and names the line that did it.
 
-A conftest may load the plugin with ``pytest_plugins = ["pytest_connleak"]``; where the package is
-installed, pytest finds it under the name ``connleak``.  (Either may come first, and nothing here
-asserts, so pytest need not warn that it comes too late for its assertions: PYTEST_DONT_REWRITE.)
+Where the package is installed, pytest finds the plugin under the name ``connleak``: it begins in the module ``plugin``.
+A conftest may load it with ``pytest_plugins = ["pytest_connleak"]``.  (Either may come first, and nothing here asserts,
+so pytest need not warn that it comes too late for its assertions: PYTEST_DONT_REWRITE.)
 """
 
 from __future__ import annotations

@@ -20,6 +20,11 @@ HAD_PASSED = "connleak_had_passed"
 SECTION = "connection leaks (seen at teardown)"
 
 
+def worker_name(node: Any) -> str:
+    """The worker of pytest-xdist that a report came from, by the report's ``node``; empty if it has none."""
+    return str(node.gateway.id) if node is not None else ""
+
+
 class OneFailure:
     """The reports of the test that runs now, and what is to be said in them.
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import instrumentation, netstat, origin, rules
+from . import garbage, instrumentation, netstat, origin, rules
 from .descriptors import Descriptors, inodes
 from .holders import Holder, Search
 from .ledger import Ledger
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
     from .traffic import Book, Traffic
 
 NOTHING = Verdict()
-
-# What is set aside for a collection is put back in the reverse order; reentrant, since finalizers run in it.
-_one_collects = threading.RLock()
 
 # Waiting begins with a thousandth of a second and doubles, up to this.
 LONGEST_PAUSE = 0.05
@@ -252,7 +247,7 @@ class Monitor:
 
     def open_now(self, definition: Frame) -> Sequence[Finding]:
         """What is open now, of whatever scope; ``definition`` is the place of what no line of the user made."""
-        _collect()
+        garbage.collect()
         self._drain()
         self._look()
         owners = self.owners()
@@ -281,7 +276,7 @@ class Monitor:
         self._await_finalizers()
         for generation in (1, 2):  # what a test leaves is young; a full collection takes ten times as long
             if self._alive(ending) or self._strangers_of(ending):
-                _collect(generation)
+                garbage.collect(generation)
                 self._drain()
         if self._alive(ending) or self._strangers_of(ending):
             self._wait(ending, min(MOMENT, self.settings.grace))
@@ -356,7 +351,7 @@ class Monitor:
     def _await_finalizers(self) -> None:
         """Where another thread is collecting garbage just now, wait: what looks dropped may be closed by that."""
         waited = 0.0
-        while len(System.threads()) > 1 and not _collect(generation=0) and waited < self.settings.grace:
+        while len(System.threads()) > 1 and not garbage.collect(generation=0) and waited < self.settings.grace:
             System.sleep(0.001)
             waited += 0.001
         self._drain()
@@ -508,31 +503,6 @@ def _search(around: Surroundings, objects: dict[int, object]) -> Search:
         opaque=around.opaque,
         ignore=(id(objects),),
     )
-
-
-def _collect(generation: int = 2) -> bool:
-    """Collect garbage, and let nobody notice; False if another thread is at it, for then nothing happens.
-
-    What dies here would have died at some other time.  Its warnings, and the errors of its finalizers, would be
-    charged by pytest to the next test, which has nothing to do with it.
-    """
-    collecting = threading.get_ident()
-    began: list[int] = []
-
-    def note(*_: object) -> None:
-        began.append(threading.get_ident())
-
-    with _one_collects:
-        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-        gc.callbacks.append(note)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ResourceWarning)
-                System.collect(generation)
-        finally:
-            gc.callbacks.remove(note)
-            sys.unraisablehook = hook
-    return collecting in began
 
 
 def _charge(finding: Finding, nodeid: str) -> Finding:

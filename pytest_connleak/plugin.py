@@ -13,7 +13,7 @@ from _pytest.doctest import DoctestItem
 
 from . import options, rules
 from .errors import SettingError
-from .failure import ATTRIBUTE, HAD_PASSED
+from .failure import ATTRIBUTE, HAD_PASSED, worker_name
 from .settings import Settings
 from .standby import Standby
 
@@ -86,7 +86,8 @@ class Plugin:
         """The tests as they run, from the first one on, if they run in this process."""
         self._tally: Tally | None = None
         self.test_modules: set[str] = set()
-        self._collected: Sequence[str] = ()
+        self._order: Sequence[str] = ()
+        """The tests as they were collected, if workers of pytest-xdist run them."""
         self._process = os.getpid()
         if settings.lists_tests:  # it complains of what it cannot read
             standby.configure(settings, self.tally().knows)
@@ -168,6 +169,27 @@ class Plugin:
 
         return Run(self, monitor)
 
+    # --- while tests run ------------------------------------------------------------------------------
+
+    def account(self, report: pytest.TestReport) -> None:
+        """A report was logged: of a test that ran here, or in a worker of pytest-xdist."""
+        told = vars(report)
+        found = told.get(ATTRIBUTE)
+        if found:
+            rerun = told.get("outcome") == "rerun"
+            self.tally().reported(found, worker_name(told.get("node")), rerun=rerun)
+        if self.settings.lists_tests:
+            # A test passes with its call, unless its setup or its teardown does not.
+            passed = report.outcome == "passed" or HAD_PASSED in told
+            if report.when == "call" or not passed:
+                self.tally().ended(report.nodeid, passed=passed)
+
+    def collected_by_worker(self, ids: Sequence[str]) -> None:
+        """A worker of pytest-xdist has collected these tests, as each of them does."""
+        self._order = ids
+        if self.settings.lists_tests:
+            self.tally().collected(*ids)
+
     # --- the end of the run ---------------------------------------------------------------------------
 
     # The innermost wrapper: after the last fixtures, before the summary is printed and a worker says good-bye.
@@ -219,7 +241,7 @@ class Plugin:
         tally.found(leftover)
         if self.settings.keeps_timeline:
             tally.report.versions = _versions()
-        tally.close(self._collected, complete=self._is_complete(session))
+        tally.close(self._order, complete=self._is_complete(session))
         if tally.usage_error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         elif tally.report.failures and session.exitstatus == pytest.ExitCode.OK:
@@ -265,24 +287,6 @@ class Plugin:
             ] == [os.path.realpath(config.rootpath)]
         return ended and everywhere and not (stopped or dry or chosen)
 
-    def account(self, report: pytest.TestReport) -> None:
-        """A report was logged: of a test that ran here, or in a worker of pytest-xdist."""
-        told = vars(report)
-        found = told.get(ATTRIBUTE)
-        if found:
-            rerun = told.get("outcome") == "rerun"
-            self.tally().reported(found, _worker(told.get("node")), rerun=rerun)
-        if self.settings.lists_tests:
-            # A test passes with its call, unless its setup or its teardown does not.
-            passed = report.outcome == "passed" or HAD_PASSED in told
-            if report.when == "call" or not passed:
-                self.tally().ended(report.nodeid, passed=passed)
-
-    def collected_by_worker(self, ids: Sequence[str]) -> None:
-        self._collected = ids
-        if self.settings.lists_tests:
-            self.tally().collected(*ids)
-
 
 class Controller:
     """The hooks of a process whose tests are run by the workers of pytest-xdist."""
@@ -302,7 +306,7 @@ class Controller:
         """A worker is done; the findings of its tests came with their reports."""
         output = getattr(node, "workeroutput", {}).get(ATTRIBUTE)
         if output is not None:
-            self._plugin.tally().received(output, _worker(node))
+            self._plugin.tally().received(output, worker_name(node))
 
 
 _MARKUP: dict[str, dict[str, bool]] = {
@@ -328,8 +332,3 @@ def _versions() -> dict[str, str]:
     runners = {"Python": sys.version.split()[0], "pytest": pytest.__version__}
     libraries = {"pytest-connleak": version_of("pytest-connleak"), **watched()}
     return {**runners, **{name: version for name, version in libraries.items() if version}}
-
-
-def _worker(node: Any) -> str:
-    """The name of a worker of pytest-xdist."""
-    return str(node.gateway.id) if node is not None else ""

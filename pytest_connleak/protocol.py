@@ -25,8 +25,8 @@ _EXIT = (pytest.exit.Exception,)
 _EXIT_OR_INTERRUPT = (pytest.exit.Exception, KeyboardInterrupt)
 
 
-class Watch(Protocol):
-    """What is to be done as a test goes on."""
+class Callbacks(Protocol):
+    """What is to be done as a test goes on; ``run.Run`` does it."""
 
     failure: OneFailure
 
@@ -36,10 +36,10 @@ class Watch(Protocol):
     def calling(self, item: pytest.Item) -> AbstractContextManager[object] | None:
         """What to enter while the test itself runs."""
 
-    def ended(self, item: pytest.Item, nextitem: pytest.Item | None) -> str | None:
+    def torn_down(self, item: pytest.Item, nextitem: pytest.Item | None) -> str | None:
         """Its teardown is over: judge it, and return the error to raise where no report can be amended."""
 
-    def leaves(self) -> None:
+    def finished(self) -> None:
         """It is over, or was interrupted."""
 
     def account(self, report: pytest.TestReport) -> None:
@@ -52,9 +52,9 @@ class Watch(Protocol):
 class RunHere:
     """Runs tests where pytest's own runner would, after every plugin that wants to run them itself."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-        self._failure = watch.failure
+    def __init__(self, callbacks: Callbacks) -> None:
+        self._callbacks = callbacks
+        self._failure = callbacks.failure
         self._hook: Any = None
         self._told: pytest.TestReport | None = None
         self.item: pytest.Item | None = None
@@ -80,20 +80,20 @@ class RunHere:
         hook, nodeid, location = item.ihook, item.nodeid, item.location
         hook.pytest_runtest_logstart(nodeid=nodeid, location=location)
         self.item, self._hook = item, hook
-        self._watch.begins(item, nodeid)
+        self._callbacks.begins(item, nodeid)
         try:
             reports = self._run(item, nextitem)
         finally:
-            self._watch.leaves()
+            self._callbacks.finished()
             self.item = None
         uneventful = not self._failure.has_findings
         for report in reports:
             uneventful = uneventful and report.outcome == "passed"
         if uneventful:
-            self._watch.passed(nodeid)
+            self._callbacks.passed(nodeid)
         else:
             for report in reports:
-                self._watch.account(report)
+                self._callbacks.account(report)
         hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
         return True
 
@@ -106,7 +106,7 @@ class RunHere:
             reports = [self._phase(item, "setup")]
             self._tell(reports[0])
             if reports[0].passed:
-                calling = self._watch.calling(item)
+                calling = self._callbacks.calling(item)
                 if calling is None:
                     call = self._phase(item, "call")
                 else:
@@ -123,7 +123,7 @@ class RunHere:
             waiting.append(teardown)
             if has_request:  # the values of fixtures may close what they hold in a finalizer
                 item._request, item.funcargs = False, None
-            error = self._watch.ended(item, nextitem)
+            error = self._callbacks.torn_down(item, nextitem)
             if error is not None:
                 waiting[-1] = teardown = self._raised_in_teardown(item, error)
             self._failure.show_in(teardown)
@@ -169,19 +169,19 @@ class RunHere:
 class RunElsewhere:
     """Watches the tests that another plugin runs."""
 
-    def __init__(self, watch: Watch, here: RunHere) -> None:
-        self._watch = watch
-        self._failure = watch.failure
+    def __init__(self, callbacks: Callbacks, here: RunHere) -> None:
+        self._callbacks = callbacks
+        self._failure = callbacks.failure
         self._here = here
         self._calling = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        self._watch.begins(item, item.nodeid)
+        self._callbacks.begins(item, item.nodeid)
         try:
             return (yield)
         finally:
-            self._watch.leaves()
+            self._callbacks.finished()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -189,7 +189,7 @@ class RunElsewhere:
             return (yield)
         self._calling = True
         try:
-            with self._watch.calling(item) or nullcontext():
+            with self._callbacks.calling(item) or nullcontext():
                 return (yield)
         finally:
             self._calling = False
@@ -207,7 +207,7 @@ class RunElsewhere:
             return result
         finally:
             self._failure.failed = self._failure.failed or raised
-            error = self._watch.ended(item, nextitem)
+            error = self._callbacks.torn_down(item, nextitem)
             if error is not None:
                 pytest.fail(error, pytrace=False)
 
@@ -225,7 +225,7 @@ class RunElsewhere:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self._here.item is None:
             self._failure.logged(report)
-            self._watch.account(report)
+            self._callbacks.account(report)
 
 
 def _shows_setup(config: pytest.Config) -> bool:

@@ -320,20 +320,26 @@ class Site:
         return hashlib.sha256(f"{_fingerprint(self.entries)}\n{self.ordinal}".encode(errors="replace")).hexdigest()[:40]
 
 
+def by_site(entries: Iterable[Entry]) -> list[list[Entry]]:
+    """The findings of each :attr:`Entry.site`, in the order of the run."""
+    groups: dict[Hashable, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.site, []).append(entry)
+    return [*groups.values()]
+
+
 def sites(report: Report) -> list[Site]:
     """The sites of a report: what fails first, what hit the most tests first, and else in the order of the run."""
-    groups: dict[Hashable, list[Entry]] = {}
-    for entry in report.entries:
-        groups.setdefault(entry.site, []).append(entry)
+    groups = by_site(report.entries)
     lines: dict[str, set[tuple[int, str, str]]] = {}
-    for entries in groups.values():
+    for entries in groups:
         lines.setdefault(_fingerprint(entries), set()).add(_position(entries[0]))
     found = [
         Site(
             tuple(sorted(entries, key=lambda entry: LEVELS.index(level(entry)))),
             sorted(lines[_fingerprint(entries)]).index(_position(entries[0])),
         )
-        for entries in groups.values()
+        for entries in groups
     ]
     return sorted(found, key=lambda site: (LEVELS.index(site.level), -len(site.tests)))
 

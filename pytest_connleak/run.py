@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """The hooks of the tests that run in this process.
+    """What is done as the tests run that run in this process: a :class:`~pytest_connleak.protocol.Callbacks`.
 
     Attributes:
         call: the call of the test that runs now, if it asked for the fixture ``connleak``.
@@ -62,9 +62,6 @@ class Run:
         self._owner = tuple.__new__(Owner, (nodeid, "function"))  # what Owner() says in Python, at a third of its cost
         self.monitor.begin(self._owner, nodeid)
 
-    def leaves(self) -> None:
-        self.monitor.end()
-
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: FixtureDef[Any], request: SubRequest) -> Generator[None, object, object]:
         if fixturedef.scope == "function":
@@ -83,9 +80,12 @@ class Run:
         with self.judge.part_of(item) as self.call:
             yield
 
+    def finished(self) -> None:
+        self.monitor.end()
+
     # --- the verdict ----------------------------------------------------------------------------------
 
-    def ended(self, item: pytest.Item, nextitem: pytest.Item | None) -> str | None:
+    def torn_down(self, item: pytest.Item, nextitem: pytest.Item | None) -> str | None:
         """Settle what ended with this test; return the error to raise where the report cannot be amended."""
         try:
             alone = nextitem is not None and nextitem.parent is item.parent

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from .failure import worker_name
 from .report import Step, safe
 
 # The attribute of a report of a teardown: how many sockets and how many sessions were open after it.
@@ -39,7 +40,7 @@ class Timeline:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if type(report) is not pytest.TestReport:  # of a subtest
             return
-        process = _process(report)
+        process = worker_name(getattr(report, "node", None))
         if report.when == "setup":  # again, perhaps: pytest-rerunfailures 16.1 keeps some teardowns to itself
             self._phases[process, report.nodeid] = _Phases([], [])
         phases = self._phases.setdefault((process, report.nodeid), _Phases([], []))
@@ -64,9 +65,3 @@ def _outcome(report: pytest.TestReport) -> str:
     if report.failed and report.when != "call":
         return "error"
     return report.outcome
-
-
-def _process(report: pytest.TestReport) -> str:
-    """The worker of pytest-xdist that ran the test."""
-    node = getattr(report, "node", None)
-    return str(node.gateway.id) if node is not None else ""

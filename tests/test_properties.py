@@ -25,7 +25,7 @@ from requests.adapters import HTTPAdapter
 
 from heap import small_heap
 from programs import PROGRAMS, Program, difference, run
-from pytest_connleak import ledger, monitor
+from pytest_connleak import garbage, ledger
 from pytest_connleak.holders import Search
 from pytest_connleak.ledger import Ledger
 from pytest_connleak.model import Closed, Finding, Released, Sent, State
@@ -306,7 +306,7 @@ BREAKS_PROGRAMS = dict(
         broken(Ledger, "_open_children", lambda *_: []),
         broken(Ledger, "is_unclosed"),
         broken(Search, "holder"),
-        broken(monitor, "_collect", lambda *_, **__: True),
+        broken(garbage, "collect", lambda *_, **__: True),
     ]
 )
 BREAKS_COUNTS = dict(

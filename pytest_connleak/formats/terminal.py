@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from ..report import Entry, Report
+from ..report import Entry, Report, by_site
 
 # So many tests, lines of a stack and connections are shown of each block; the rest is counted.
 MOST = 5
@@ -41,12 +41,9 @@ Row = tuple[Text, ...]
 
 def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
     """The rows of the whole report; ignored findings are only counted unless ``verbose``."""
-    sites: dict[tuple[str, str, int, str], list[Entry]] = {}
-    for entry in report.entries:
-        if verbose or entry.status not in ("ignored", "baseline"):
-            sites.setdefault(entry.site, []).append(entry)
+    shown = [entry for entry in report.entries if verbose or entry.status not in ("ignored", "baseline")]
     # What fails the run comes last: it is nearest to the eye when the run has ended.
-    for entries in sorted(sites.values(), key=lambda e: (e[0].status == "leak", e[0].status == "test-failed")):
+    for entries in sorted(by_site(shown), key=lambda e: (e[0].status == "leak", e[0].status == "test-failed")):
         yield from block(entries)
         yield ()
     for part, error in report.faults.items():
@@ -120,11 +117,8 @@ def block(entries: list[Entry]) -> Iterator[Row]:
 
 def short(entries: list[Entry]) -> str:
     """The findings of one test, for its failure: what and where, each line of code once."""
-    sites: dict[tuple[str, str, int, str], list[Entry]] = {}
-    for entry in entries:
-        sites.setdefault(entry.site, []).append(entry)
     lines = []
-    for entries_here in sites.values():
+    for entries_here in by_site(entries):
         entry, number = entries_here[0], sum(e.count for e in entries_here)
         times = f" ({number} times)" if number > 1 else ""
         lines.append(f"{entry.kind}: {entry.message}{times}")
