@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    root, kinds = os.path.abspath(options.rootdir), rules.kinds()
+    root, kinds = os.path.abspath(options.rootdir), rules.described()
     files = [formats.chosen(path) for path in options.report]
     for file in files:
         formats.named(file.format).load()
@@ -82,7 +82,7 @@ def _merge(options: argparse.Namespace) -> int:
 
 
 def _explained(name: str | None) -> str:
-    kinds = {kind.name: kind for kind in rules.kinds()}
+    kinds = {kind.name: kind for kind in rules.described()}
     if name is None:
         width = max(map(len, kinds))
         return "\n".join(f"{kind.name:<{width}}  {kind.title}" for kind in kinds.values())

@@ -33,7 +33,7 @@ MOMENT = 0.03
 # A site that used up its grace so often gets only a tenth of it: it will not close this time either.
 PATIENCE = 3
 
-# The site of the sockets of C code.
+# The site of what no line of Python opened: of the sockets of C code.
 _NOWHERE = ("", 0)
 
 # Of the objects that one line made for one test so many are searched for; the others are held like the last of them.
@@ -512,7 +512,7 @@ def _charge(finding: Finding, nodeid: str) -> Finding:
 
 def _site(finding: Finding) -> tuple[str, int]:
     place = finding.origin.place
-    return (place.path, place.line) if place else ("", 0)
+    return (place.path, place.line) if place else _NOWHERE
 
 
 def _is_far_end(connection: Connection, table: Mapping[int, Connection]) -> bool:

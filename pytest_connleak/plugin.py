@@ -99,7 +99,7 @@ class Plugin:
         if self._tally is None:
             from .tally import Tally
 
-            self._tally = Tally(self.settings, str(self.config.rootpath), rules.kinds())
+            self._tally = Tally(self.settings, str(self.config.rootpath), rules.described())
         return self._tally
 
     # --- before the first test ------------------------------------------------------------------------

@@ -94,9 +94,10 @@ class InFlight:
         layer: the lowest layer reached so far.
         limits: those seen there, which are the ones that count.
         pool: the number of the pool at work: it answers for the sockets that are opened meanwhile.
-        responses: those of this call, and how to get at the connection that one still holds.
+        responses: those of this call, and how to get at the connection that one still has.
         counted: whether the client has counted it; redirects are not counted.
-        over: tasks and callbacks that were made during a request keep its context, and may outlive it.
+        delegated: whether the user's code has made another request within this one, and so may have handed it on.
+        over: whether it is; tasks and callbacks that were made during a request keep its context, and may outlive it.
     """
 
     # Most calls leave these as they are; a request is made for every call of the user.

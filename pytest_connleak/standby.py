@@ -67,8 +67,8 @@ class Standby:
         self._is_known: Callable[[str], bool] = lambda _: False
         self._lock = threading.RLock()
         absent = {module for module, _, _ in TRAPS if module not in sys.modules}
-        self._finder = _Finder(LIBRARIES | absent, self._alarm)
-        self._traps: list[_Trap] = []
+        self._import_trap = _ImportTrap(LIBRARIES | absent, self._alarm)
+        self._method_traps: list[_MethodTrap] = []
         self._sockets: set[int] | None = None
 
     def start(self) -> None:
@@ -77,9 +77,9 @@ class Standby:
             self.wake()
             return
         self._sockets = set(Descriptors().sockets((), 0))
-        sys.meta_path.insert(0, self._finder)
-        self._traps = [
-            _Trap(getattr(sys.modules[module], owner), name, self._alarm)
+        sys.meta_path.insert(0, self._import_trap)
+        self._method_traps = [
+            _MethodTrap(getattr(sys.modules[module], owner), name, self._alarm)
             for module, owner, name in TRAPS
             if module in sys.modules
         ]
@@ -117,13 +117,13 @@ class Standby:
             self.fault = error
 
     def _wait_no_more(self) -> None:
-        if self._finder in sys.meta_path:
-            sys.meta_path.remove(self._finder)
-        while self._traps:
-            self._traps.pop().undo()
+        if self._import_trap in sys.meta_path:
+            sys.meta_path.remove(self._import_trap)
+        while self._method_traps:
+            self._method_traps.pop().undo()
 
 
-class _Trap:
+class _MethodTrap:
     """A method that gives the alarm when it is called for the first time, and then does what it is there for."""
 
     def __init__(self, owner: type, name: str, alarm: Callable[[], None]) -> None:
@@ -147,7 +147,7 @@ class _Trap:
             setattr(self._owner, self._name, self._original)
 
 
-class _Finder:
+class _ImportTrap:
     """Gives the alarm when the program is about to import one of some modules."""
 
     def __init__(self, names: Collection[str], alarm: Callable[[], None]) -> None:

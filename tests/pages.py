@@ -48,7 +48,7 @@ def step(nodeid: str = "tests/test_shop.py::test_load", **changes: Any) -> Step:
 
 def report(*entries: Entry, **changes: Any) -> Report:
     """A report of these findings."""
-    return Report(entries=[*entries], root="/work/shop", kinds=rules.kinds(), **changes)
+    return Report(entries=[*entries], root="/work/shop", kinds=rules.described(), **changes)
 
 
 def page(*, findings: int, sites: int, tests: int) -> Report:

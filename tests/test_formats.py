@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from conftest import Run, RunTests
 
 ROOT = "/work dir/shop"
-KINDS = rules.kinds()
+KINDS = rules.described()
 STATUSES = ("leak", "ignored", "baseline", "shared", "library", "test-failed")
 
 # Each has been trouble for somebody.

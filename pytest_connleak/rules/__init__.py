@@ -21,8 +21,8 @@ def discover() -> tuple[Rule, ...]:
     return tuple(importlib.import_module(f"{__name__}.{name}").rule for name in _NAMES)
 
 
-def kinds() -> tuple[Kind, ...]:
-    """What there is to say of the kinds, for a report."""
+def described() -> tuple[Kind, ...]:
+    """The kinds with what there is to say of them, for a report; this imports their rules."""
     from ..report import Kind
 
     return tuple(Kind(rule.kind, rule.title, rule.module) for rule in discover())
