@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from . import baseline, doctor, formats, gate, rules
 from .errors import SettingError
+from .files import must_be_writable
 from .formats import json, terminal
 from .progress import Progress
 from .report import Report
@@ -62,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _merge(options: argparse.Namespace) -> int:
     root, kinds = os.path.abspath(options.rootdir), rules.described()
-    files = [formats.chosen(path) for path in options.report]
-    for file in files:
+    chosen = [formats.chosen(path) for path in options.report]
+    for file in chosen:
+        must_be_writable(file.path)
         formats.named(file.format).load()
     known = baseline.load(options.baseline, root, [kind.name for kind in kinds]) if options.baseline else None
     with Progress("reading reports", len(options.reports)) as progress:
@@ -74,8 +76,8 @@ def _merge(options: argparse.Namespace) -> int:
         report.hosts = total(host for each in reports for host in each.hosts)
         text = terminal.text(report)
     print(text)
-    with Progress("writing reports", len(files)) as progress:
-        for file in files:
+    with Progress("writing reports", len(chosen)) as progress:
+        for file in chosen:
             progress.step(file.path)
             formats.named(file.format).write(report, file.path)
     return FAILED if report.fails else PASSED

@@ -160,7 +160,9 @@ def load(path: str, root: str, kinds: Collection[str]) -> Baseline:
                 continue
             entry = re.fullmatch(_ENTRY, text)
             if entry is None:
-                raise SettingError(f"{path}:{number}: {text!r} is not of the form 'KIND OBJECT PATH::FUNCTION'")
+                raise SettingError(
+                    f"{path}:{number}: {text!r} is not of the form 'KIND OBJECT PATH::FUNCTION'; remove it"
+                )
             if _kind(text) not in kinds:
                 raise SettingError(f"{path}:{number}: {_kind(text)!r} is not one of the kinds {', '.join(kinds)}")
             now = Known(int(entry["lines"] or 1), tuple(filter(None, (entry["tests"] or "").split(", "))))

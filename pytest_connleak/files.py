@@ -28,6 +28,25 @@ def write(path: str, text: str) -> None:
         raise
 
 
+def must_be_writable(path: str) -> None:
+    """See that :func:`write` can write a file there, before there is anything to write.
+
+    Raises:
+        OSError: saying what is in the way, and what to do.
+    """
+    directory = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"cannot be written: {path} is a directory; name a file in it")
+    if not os.path.isdir(directory):
+        raise NotADirectoryError(f"cannot be written: there is no directory {directory}; make it, or name another")
+    try:
+        with tempfile.TemporaryFile(dir=directory):  # asking for permission tells root a lie
+            return
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"cannot be written to {directory} ({reason}); name another directory") from None
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -64,14 +64,15 @@ class Origin(NamedTuple):
 class Advice(NamedTuple):
     """What to write instead, as code, for what a library opens; each begins with ``with`` if that can be said so.
 
-    ``{name}`` is the class's name and ``{body}`` what a fixture would have there.
+    ``{name}`` is the class's name, ``{variable}`` what the line calls the object, ``{call}`` how it sends the request,
+    and ``{body}`` what a fixture would have there.
     """
 
-    session: str = "with {name}(...) as session:\n    {body}"
-    pool: str = "with {name}(...) as pool:\n    {body}"
+    session: str = "with {name}(...) as {variable}:\n    {body}"
+    pool: str = "with {name}(...) as {variable}:\n    {body}"
     response: str = "with ... as response:\n    ..."
     socket: str = "close the object that opened this connection"
-    timeout: str = "timeout=10"
+    timeout: str = "timeout=10  # seconds; give it to this call"
     aclose: str = "aclose"
     """The method that closes what is closed with ``async with``."""
 

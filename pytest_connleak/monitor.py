@@ -129,13 +129,16 @@ class Monitor:
     def gaps(self) -> list[str]:
         """What was not watched, or not judged, so that a leak may have been missed."""
         return [
-            *(f"{name} was imported, and nothing of it could be watched" for name in self._installation.unwatched),
             *(
-                f"the life of a {kind} could not be seen, so none was judged"
+                f"{name} was imported, and nothing of it could be watched: its leaks were not seen"
+                for name in self._installation.unwatched
+            ),
+            *(
+                f"it could not be seen when a {kind} is closed, so none was judged"
                 for kind in sorted(self._installation.blind)
             ),
             *(
-                f"{observer} was not watched to the end"
+                f"{observer} was not watched to the end, so leaks may have been missed"
                 for observer in self._installation.disabled
                 if not observer.statistics
             ),

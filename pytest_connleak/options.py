@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 from contextlib import suppress
 from typing import Any, cast, get_args
 
 import pytest
 
-from . import formats, rules, settings
+from . import files, formats, rules, settings
 from .errors import SettingError
 from .settings import Ignore, LibraryPolicy, Local, Mode, ReportFile, Require, Settings, SharedPolicy
 
@@ -231,10 +230,14 @@ def _baseline_path(config: pytest.Config, mode: Mode) -> str | None:
     given, in_file = config.getoption("connleak_baseline"), config.getini("connleak_baseline")
     update, prune = config.getoption("connleak_update_baseline"), config.getoption("connleak_prune_baseline")
     if update and prune:
-        raise SettingError("--connleak-update-baseline and --connleak-prune-baseline exclude each other")
+        raise SettingError(
+            "--connleak-update-baseline and --connleak-prune-baseline exclude each other; give one of them"
+        )
     if mode == "off":
         if update or prune:
-            raise SettingError("with connleak off nothing is watched, so there is nothing to write to a baseline")
+            raise SettingError(
+                "with connleak off nothing is watched, so there is nothing to write to a baseline; set fail or warn"
+            )
         return None
     if not given and not in_file:
         if update or prune:
@@ -244,7 +247,7 @@ def _baseline_path(config: pytest.Config, mode: Mode) -> str | None:
     if update and _in_ci() and not config.getoption("connleak_force"):
         raise SettingError(
             "--connleak-update-baseline: CI is set, and a baseline that CI writes hides new leaks; "
-            "update it where it is reviewed, or give --connleak-force"
+            "update it on your own machine and commit it, or give --connleak-force"
         )
     if update or prune:
         _must_be_writable(path, f"baseline {path}")
@@ -272,12 +275,9 @@ def _from_here(path: str, config: pytest.Config) -> str:
 
 def _must_be_writable(path: str, where: str) -> None:
     try:
-        if os.path.isdir(path):
-            raise IsADirectoryError("is a directory")
-        with tempfile.TemporaryFile(dir=os.path.dirname(path)):  # asking for permission tells root a lie
-            return
+        files.must_be_writable(path)
     except OSError as error:
-        raise SettingError(f"{where}: cannot be written ({error}); give a file in a directory that exists") from None
+        raise SettingError(f"{where}: {error}") from None
 
 
 def read_markers(node: pytest.Item | pytest.Collector, run: Settings, kinds: tuple[str, ...]) -> Local:

@@ -152,7 +152,7 @@ def kind_list(value: str, kinds: tuple[str, ...], where: str) -> frozenset[str]:
 
 
 def levels(text: str, kinds: tuple[str, ...], where: str) -> dict[str, Mode]:
-    """Read ``KIND=LEVEL, KIND=LEVEL``; a line's end does for a comma.
+    """Read ``KIND=MODE, KIND=MODE``; a line's end does for a comma.
 
     Raises:
         SettingError: if a part is missing, or the kind or the level is unknown.
@@ -161,7 +161,7 @@ def levels(text: str, kinds: tuple[str, ...], where: str) -> dict[str, Mode]:
     for part in filter(None, map(str.strip, text.replace("\n", ",").split(","))):
         name, equals, level = map(str.strip, part.partition("="))
         if not equals:
-            raise SettingError(f"{where}: {part!r} is not of the form KIND=LEVEL")
+            raise SettingError(f"{where}: {part!r} is not of the form KIND=MODE, as unclosed-session=warn")
         found[kind(name, kinds, where)] = cast("Mode", choice(level, Mode, where))
     return found
 

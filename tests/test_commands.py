@@ -88,13 +88,13 @@ def test_a_clean_merge_passes(pytester: pytest.Pytester, run: RunTests) -> None:
     ("arguments", "message"),
     [
         (("merge", "nowhere.json"), "nowhere.json"),
-        (("merge", "broken.json"), "broken.json: Expecting value"),
+        (("merge", "broken.json"), "broken.json: not a JSON report"),
         (("merge", "other.json"), "other.json: not a report of version 1 (version: 2)"),
         (("merge", "half.json"), "half.json: not a whole report"),
         (("merge", "report.json", "--baseline", "nowhere.txt"), "nowhere.txt"),
         (("merge", "odd.json"), "odd.json: not a whole report"),
-        (("merge", "report.json", "--report", "all.docx"), "all.docx: the ending chooses the format"),
-        (("merge", "report.json", "--report", "gitlb:all.json"), "gitlb:all.json: the ending chooses the format"),
+        (("merge", "report.json", "--report", "all.docx"), "all.docx: its ending names no format"),
+        (("merge", "report.json", "--report", "gitlb:all.json"), "gitlb:all.json: its ending names no format"),
         (("show", "nowhere.json"), "nowhere.json"),
     ],
 )

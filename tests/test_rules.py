@@ -123,7 +123,7 @@ def test_a_socket_without_a_line_says_so_and_names_its_peer() -> None:
 )
 def test_the_message_names_the_missing_limit(limits: Limits, missing: str) -> None:
     (finding,) = findings(requests=(request(limits),))
-    assert finding.message == f"GET http://x/ was sent with no limit on {missing}"
+    assert finding.message == f"GET http://x/ was sent without a timeout for {missing}"
 
 
 def test_one_finding_for_each_call_site_and_test() -> None:

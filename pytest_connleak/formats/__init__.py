@@ -40,5 +40,7 @@ def chosen(text: str) -> ReportFile:
         name, path = os.path.splitext(text)[1].removeprefix("."), text
     if name not in NAMES:
         endings = ", ".join(f".{each}" for each in NAMES)
-        raise SettingError(f"{text}: the ending chooses the format; it may be {endings}; or say FORMAT:PATH")
+        raise SettingError(
+            f"{text}: its ending names no format; it may be {endings}; or put a format before it: json:{path}"
+        )
     return ReportFile(name, path)

@@ -43,10 +43,17 @@ def parse(text: str) -> Report:
     Raises:
         ValueError: if the text is no report, or one of another version.
     """
-    document = json.loads(text)
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"not a JSON report, as --connleak-report=FILE.json writes it ({error})") from None
     version = document.get("version") if isinstance(document, dict) else None
+    if version is None:
+        raise ValueError("JSON, but not a report, as --connleak-report=FILE.json writes it")
     if version != VERSION:
-        raise ValueError(f"not a report of version {VERSION} (version: {version!r})")
+        raise ValueError(
+            f"not a report of version {VERSION} (version: {version!r}); write it with this pytest-connleak"
+        )
     try:
         tests = document["tests"]
         return Report(

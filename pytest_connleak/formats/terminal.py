@@ -28,6 +28,16 @@ STATUS_TITLES = {
     "test-failed": "seen in a test that failed anyway",
 }
 
+# And how the last line counts it.
+COUNTED = {
+    "shared": "kept for the process",
+    "library": "a habit of a library",
+    "baseline": "in the baseline",
+    "test-failed": "in a test that failed anyway",
+}
+
+WHAT_TO_DO = "update pytest-connleak; if it still does so, report it with what python -m pytest_connleak doctor prints"
+
 
 class Text(NamedTuple):
     """A piece of text, and whether it is printed as an error, a mere note, or in bold."""
@@ -48,6 +58,8 @@ def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
         yield ()
     for part, error in report.faults.items():
         yield (Text("connleak could not do all of its work: ", "error"), Text(f"{part} failed with {error}"))
+    if report.faults or report.gaps:
+        yield (Text("what to do: ", "note"), Text(WHAT_TO_DO))
     for ignore in report.unused_ignores:
         yield (Text("ignore without use: ", "note"), Text(ignore))
     for fixed in report.fixed:
@@ -125,6 +137,8 @@ def short(entries: list[Entry]) -> str:
         if entry.path is not None:
             lines.append(f"  --> {entry.path}:{entry.line} in {entry.function}")
             lines.append(f"      {entry.source}")
+        if entry.scope not in ("function", "process"):
+            lines.append(f"      made for the {entry.scope}, and still there when its last test had ended")
         lines.extend(f"      kept alive by {holder}" for holder in islice(_holders(entries_here), MOST))
         lines.append(f"  help: {entry.help.replace(chr(10), chr(10) + '        ')}")
     return "\n".join(lines)
@@ -139,7 +153,7 @@ def headline(entries: list[Entry]) -> str:
 def counts(report: Report) -> str:
     """The last line: how many of which kind, and how many that fail nothing."""
     failing = _count(e.kind for e in report.entries if e.status == "leak")
-    others = _count(e.status for e in report.entries if e.status != "leak")
+    others = _count(COUNTED.get(e.status, e.status) for e in report.entries if e.status != "leak")
     text = ", ".join(f"{number} {kind}" for kind, number in failing.items()) or "no leaks"
     rest = ", ".join(f"{number} {status}" for status, number in others.items())
     return f"connleak: {text}" + (f"; not failing: {rest}" if rest else "")

@@ -21,10 +21,9 @@ instrumentation = Instrumentation(
     "aiohttp",
     advice={
         "aiohttp": Advice(
-            pool="with {name}(...) as connector:\n    {body}",
-            response="with session.get(url) as response:  # or session.ws_connect(url)\n    ...",
+            response="with {call}(...) as {variable}:\n    ...",
             aclose="close",
-            timeout="timeout=aiohttp.ClientTimeout(total=10)",
+            timeout="timeout=aiohttp.ClientTimeout(total=10)  # seconds; give it to this call, or to the ClientSession",
         )
     },
 )

@@ -19,7 +19,7 @@ instrumentation = Instrumentation(
     "http.client",
     advice={
         "http.client": Advice(
-            socket="with contextlib.closing(http.client.HTTPSConnection(host, timeout=10)) as connection:\n    ..."
+            socket="with contextlib.closing(http.client.HTTPConnection(...)) as connection:\n    ..."
         ),
         "urllib.request": Advice(socket="with urllib.request.urlopen(url, timeout=10) as response:\n    ..."),
         "xmlrpc.client": Advice(socket="with xmlrpc.client.ServerProxy(url) as proxy:\n    ..."),

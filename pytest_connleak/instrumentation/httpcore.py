@@ -21,7 +21,7 @@ instrumentation = Instrumentation(
     advice={
         name: Advice(
             response='with pool.stream("GET", url) as response:\n    ...',
-            timeout='extensions={"timeout": {"connect": 10, "read": 10}}',
+            timeout='extensions={"timeout": {"connect": 10, "read": 10}}  # seconds; give it to this call',
         )
         for name in ("httpcore", "httpcore2")
     },

@@ -17,8 +17,8 @@ instrumentation = Instrumentation(
     "httplib2",
     advice={
         "httplib2": Advice(
-            session="with contextlib.closing({name}(...)) as http:\n    {body}",
-            timeout="httplib2.Http(timeout=10)",
+            session="with contextlib.closing({name}(...)) as {variable}:\n    {body}",
+            timeout="http = httplib2.Http(timeout=10)  # seconds; this call takes none",
         )
     },
 )

@@ -20,9 +20,8 @@ instrumentation = Instrumentation(
     copies=("httpx2",),
     advice={
         name: Advice(
-            session="with {name}(...) as client:\n    {body}",
             response='with client.stream("GET", url) as response:\n    ...',
-            timeout=f"timeout=10  # or {name}.Timeout(10, read=60), in seconds",
+            timeout=f"timeout=10  # seconds; give it to this call, or to the client; or {name}.Timeout(10, read=60)",
         )
         for name in ("httpx", "httpx2")
     },

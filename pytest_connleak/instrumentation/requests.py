@@ -19,8 +19,8 @@ instrumentation = Instrumentation(
     copies=("pip._vendor.requests", "botocore.vendored.requests", "niquests"),
     advice={
         name: Advice(
-            response="with session.get(url, stream=True, timeout=10) as response:\n    ...",
-            timeout="timeout=10  # or timeout=(connect, read), in seconds",
+            response="with {call}(..., stream=True) as {variable}:\n    ...",
+            timeout="timeout=10  # seconds; give it to this call; or (connect, read)",
         )
         for name in ("requests", "niquests")
     },

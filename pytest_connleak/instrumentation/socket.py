@@ -20,7 +20,11 @@ instrumentation = Instrumentation(
     copies=("gevent._socket3",),
     contested=True,  # pytest-socket forbids connections, and allows them again after each test
     advice={
-        "socket": Advice(socket="with socket.create_connection(address, timeout=10) as sock:\n    ..."),
+        "socket": Advice(socket="with socket.socket(...) as sock:\n    ..."),
+        "socket.create_connection": Advice(
+            socket="with socket.create_connection(address, timeout=10) as sock:\n    ..."
+        ),
+        "socket.create_server": Advice(socket="with socket.create_server(address) as sock:\n    ..."),
         "ftplib": Advice(socket="with ftplib.FTP(host, timeout=10) as ftp:\n    ..."),
         "imaplib": Advice(socket="with imaplib.IMAP4_SSL(host, timeout=10) as imap:\n    ..."),
         "poplib": Advice(socket="with contextlib.closing(poplib.POP3_SSL(host, timeout=10)) as pop:\n    ..."),

@@ -23,7 +23,7 @@ instrumentation = Instrumentation(
         name: Advice(
             response='response = pool.request("GET", url, preload_content=False)\n'
             "try:\n    ...\nfinally:\n    response.drain_conn()  # or .close() to give up the rest",
-            timeout="timeout=10  # or urllib3.Timeout(connect=3, read=10), in seconds",
+            timeout="timeout=10  # seconds; give it to this call, or to the pool; or urllib3.Timeout(3, 10)",
         )
         for name in ("urllib3", "urllib3_future")
     },

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ..model import Advice, Evidence, Finding, Frame, Tracked
+from ..model import Evidence, Finding, Tracked
 from ..settings import Require, Settings
 
 Check = Callable[[Evidence, Settings], Iterator[Finding]]
@@ -71,33 +71,6 @@ def counts(tracked: Tracked, require: Require | None) -> bool:
     if required == "connected":
         return tracked.connected > 0
     return required == "always" or tracked.requests > 0
-
-
-def how_to_close(tracked: Tracked, template: str, advice: Advice) -> str:
-    """How to close a session or a pool where it was made, as code; ``template`` is for the usual case."""
-    if tracked.by_library and tracked.origin.called is not None:
-        return f"close what {public_name(tracked.origin.called)}() made for you, or use it in a with block"
-    name = tracked.name if tracked.name.count(".") == 1 else tracked.name.rpartition(".")[2]
-    variable = tracked.kind
-    asynchronous = "async" in tracked.traits
-    place = tracked.origin.place
-    if place is not None and place.function.endswith("__init__"):
-        if asynchronous:
-            return f"async def aclose(self):  # for whoever made it\n    await self.{variable}.{advice.aclose}()"
-        return f"def close(self):  # and whoever makes it: with contextlib.closing(...)\n    self.{variable}.close()"
-    body = f"yield {variable}" if tracked.owner.scope in ("class", "module", "package", "session") else "..."
-    return awaited(template.format(name=name, body=body), asynchronous=asynchronous)
-
-
-def public_name(frame: Frame) -> str:
-    """``websocket.create_connection`` for ``websocket._core.create_connection``; ``ftplib.FTP`` for its constructor."""
-    parts = f"{frame.module}.{frame.function}".removesuffix(".__init__").split(".")
-    return ".".join(part for part in parts if not part.startswith("_"))
-
-
-def awaited(code: str, *, asynchronous: bool) -> str:
-    """``async with`` where the object is of that kind."""
-    return f"async {code}" if asynchronous and code.startswith("with ") else code
 
 
 def fate(tracked: Tracked) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import Evidence, Finding, Limits, Owner, Request
+from ..remedy import limit
 from ..settings import Settings
 from .interface import Rule
 
@@ -24,8 +25,8 @@ def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
         yield Finding(
             rule.kind,
             first.name,
-            f"{first.method} {first.url} was sent with no limit on {_missing(first.limits)}",
-            evidence.advice_of(first.library).timeout,
+            f"{first.method} {first.url} was sent without a timeout for {_missing(first.limits)}",
+            limit(first, evidence.advice_of(first.library).timeout),
             first.origin,
             first.owner,
             first.nodeid or None,

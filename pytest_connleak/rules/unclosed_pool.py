@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import Evidence, Finding
+from ..remedy import close_session
 from ..settings import Settings
-from .interface import Rule, counts, fate, how_to_close, usage
+from .interface import Rule, counts, fate, usage
 
 rule = Rule(__name__, title="a connection pool that was not closed")
 
@@ -17,4 +18,4 @@ def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
         if counts(pool, settings.require):
             message = f"{pool.name} {fate(pool)}; {usage(pool)}"
             advice = evidence.advice_of(pool.library)
-            yield rule.finding(pool, message, how_to_close(pool, advice.pool, advice))
+            yield rule.finding(pool, message, close_session(pool, advice.pool, advice))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import Evidence, Finding
+from ..remedy import close_session
 from ..settings import Settings
-from .interface import Rule, counts, fate, how_to_close, usage
+from .interface import Rule, counts, fate, usage
 
 rule = Rule(__name__, title="a session that was not closed")
 
@@ -17,4 +18,4 @@ def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
         if counts(session, settings.require):
             message = f"{session.name} {fate(session)}; {usage(session)}"
             advice = evidence.advice_of(session.library)
-            yield rule.finding(session, message, how_to_close(session, advice.session, advice))
+            yield rule.finding(session, message, close_session(session, advice.session, advice))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import Evidence, Finding, Tracked
+from ..remedy import close_socket, public_name
 from ..settings import Settings
-from .interface import Rule, fate, public_name
+from .interface import Rule, fate
 
 rule = Rule(__name__, title="a socket that was not closed")
 
@@ -17,7 +18,7 @@ def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
         if _is_somebodys_mistake(socket):
             called = socket.origin.called
             advice = evidence.advice_of(f"{called.module}.{called.function}" if called else socket.library)
-            yield rule.finding(socket, _message(socket), advice.socket)
+            yield rule.finding(socket, _message(socket), close_socket(socket, advice.socket))
 
 
 def _is_somebodys_mistake(socket: Tracked) -> bool:
