@@ -73,8 +73,9 @@ class Advice(NamedTuple):
     response: str = "with ... as response:\n    ..."
     socket: str = "close the object that opened this connection"
     timeout: str = "timeout=10  # seconds; give it to this call"
+    close: str = "close"
     aclose: str = "aclose"
-    """The method that closes what is closed with ``async with``."""
+    """The methods that close what is closed with ``with``, and with ``async with``."""
 
 
 class Limits(NamedTuple):

@@ -25,7 +25,7 @@ def close_session(tracked: Tracked, template: str, advice: Advice) -> str:
         return _block(tracked, template, tracked.name, "...")
     cls, text = tracked.name.rpartition(".")[2], source_line(place)
     target, value = _assigned(text)
-    close = f"await {{}}.{advice.aclose}()" if "async" in tracked.traits else "{}.close()"
+    close = f"await {{}}.{advice.aclose}()" if "async" in tracked.traits else f"{{}}.{advice.close}()"
     if place.function.endswith(".__init__") and "super()" not in text:
         is_it = re.match(rf"(?:.*\b(?:or|else)\s+)?(?:\w+\.)*{cls}\(", value, re.IGNORECASE)
         kept = close.format(target) if is_it and target.startswith("self.") else f"...  # close the {tracked.name}"
@@ -37,7 +37,7 @@ def close_session(tracked: Tracked, template: str, advice: Advice) -> str:
     if returns and len(tracked.origin.stack) > 1 and "async" not in tracked.traits:
         return _block(tracked, template, place.function.rpartition(".")[2], "...", "  # where it is called")
     body = "yield {}" if returns or tracked.owner.scope in _WIDE else "..."
-    name = tracked.name if tracked.name.count(".") == 1 else cls
+    name = tracked.name if tracked.name.count(".") == 1 and tracked.name != f"{place.module}.{cls}" else cls
     return _block(tracked, template, name, body, variable=target)
 
 
@@ -64,7 +64,8 @@ def limit(request: Request, argument: str) -> str:
     package = called.module.partition(".")[0] if called else ""
     if called is None or package in sys.stdlib_module_names or package == request.library.partition(".")[0]:
         return argument
-    return f"give {public_name(called)}() a timeout, or what it is a method of; its page says how"
+    name = f"{public_name(called)}()"
+    return f"set a timeout for {name}, or for the client that it uses; the documentation of {package} says how"
 
 
 def where_kept(tracked: Tracked) -> str:
@@ -115,7 +116,7 @@ def _awaited(code: str, tracked: Tracked) -> str:
 def _assigned(text: str) -> tuple[str, str]:
     """What a line assigns to, and the value; both are empty if it does neither."""
     match = _ASSIGNMENT.match(text)
-    return (match[1], match[2]) if match else ("", "")
+    return (match[1], match[2]) if match and not match[2].startswith("lambda") else ("", "")
 
 
 def _short(name: str) -> str:

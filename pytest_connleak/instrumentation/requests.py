@@ -21,6 +21,7 @@ instrumentation = Instrumentation(
         name: Advice(
             response="with {call}(..., stream=True) as {variable}:\n    ...",
             timeout="timeout=10  # seconds; give it to this call; or (connect, read)",
+            aclose="close",
         )
         for name in ("requests", "niquests")
     },

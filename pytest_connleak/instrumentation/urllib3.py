@@ -21,11 +21,16 @@ instrumentation = Instrumentation(
     copies=("pip._vendor.urllib3", "urllib3_future"),
     advice={
         name: Advice(
-            response='response = pool.request("GET", url, preload_content=False)\n'
-            "try:\n    ...\nfinally:\n    response.drain_conn()  # or .close() to give up the rest",
+            response='{variable} = pool.request("GET", url, preload_content=False)\n'
+            "try:\n    ...\nfinally:\n    {variable}.drain_conn()  # or .close() to give up the rest",
             timeout="timeout=10  # seconds; give it to this call, or to the pool; or urllib3.Timeout(3, 10)",
         )
         for name in ("urllib3", "urllib3_future")
+    }
+    | {
+        f"{name}.{manager}": Advice(close="clear")  # they have no close()
+        for name in ("urllib3", "urllib3_future")
+        for manager in ("PoolManager", "ProxyManager")
     },
 )
 

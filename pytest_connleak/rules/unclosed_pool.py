@@ -17,5 +17,5 @@ def check(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
     for pool in evidence.of("pool"):
         if counts(pool, settings.require):
             message = f"{pool.name} {fate(pool)}; {usage(pool)}"
-            advice = evidence.advice_of(pool.library)
+            advice = evidence.advice_of(f"{pool.library}.{pool.name.rpartition('.')[2]}")
             yield rule.finding(pool, message, close_session(pool, advice.pool, advice))
