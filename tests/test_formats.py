@@ -601,7 +601,7 @@ def test_markdown_counts_and_lists_the_rest() -> None:
         "connleak could not do all of its work:",
         "The run fails:",
         "Fixed, but still in the baseline:",
-        "Ignores without use:",
+        "Lines of connleak_ignore that matched nothing:",
     ]
 
 

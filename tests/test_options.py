@@ -464,7 +464,7 @@ def test_an_ignore_is_held_against_every_frame(
     assert ("ignored (because)" in "\n".join(ran.section)) is ("because" in line)
 
 
-UNUSED = "ignore without use: unclosed-pool *.nowhere"
+UNUSED = "a line of connleak_ignore matched nothing, remove it: unclosed-pool *.nowhere"
 
 
 def named_as_unused(run: RunTests, *arguments: str, here: bool = True) -> bool:

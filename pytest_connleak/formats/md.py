@@ -47,7 +47,7 @@ def render(report: Report) -> str:
         *_list("connleak could not do all of its work", faults),
         *_list("The run fails", report.failures),
         *_list("Fixed, but still in the baseline", report.fixed),
-        *_list("Ignores without use", report.unused_ignores),
+        *_list("Lines of connleak_ignore that matched nothing", report.unused_ignores),
     ]
     return "\n\n".join(blocks) + "\n"
 

@@ -142,8 +142,8 @@ def _invocation(report: Report) -> Json:
     """How the tool itself fared: where a part of it failed, a finding that is missing need not be fixed."""
     broken = [f"{part} failed with {error}" for part, error in report.faults.items()]
     hints = [
-        *(f"ignore without use: {ignore}" for ignore in report.unused_ignores),
-        *(f"fixed, but still in the baseline: {fixed}" for fixed in report.fixed),
+        *(f"a line of connleak_ignore matched nothing, remove it: {ignore}" for ignore in report.unused_ignores),
+        *(f"fixed, --connleak-prune-baseline removes it: {fixed}" for fixed in report.fixed),
     ]
     return {
         "executionSuccessful": not report.faults,

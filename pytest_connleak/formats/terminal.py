@@ -61,9 +61,9 @@ def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
     if report.faults or report.gaps:
         yield (Text("what to do: ", "note"), Text(WHAT_TO_DO))
     for ignore in report.unused_ignores:
-        yield (Text("ignore without use: ", "note"), Text(ignore))
+        yield (Text("a line of connleak_ignore matched nothing, remove it: ", "note"), Text(ignore))
     for fixed in report.fixed:
-        yield (Text("fixed, but still in the baseline: ", "note"), Text(fixed))
+        yield (Text("fixed, --connleak-prune-baseline removes it: ", "note"), Text(fixed))
     for reason in report.failures:
         yield (Text("the run fails: ", "error"), Text(reason))
 
@@ -74,7 +74,7 @@ def statistics(report: Report) -> Iterator[Row]:
 
     table = hygiene.table(report.hosts)
     if not table:
-        yield (Text("no request was sent over a connection that is counted"),)
+        yield (Text("nothing was counted: no test sent a request with requests, urllib3, httpx, httpcore or aiohttp"),)
         return
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
