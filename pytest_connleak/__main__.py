@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return PASSED
         return _merge(options)
     except (OSError, ValueError, SettingError) as error:
-        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
+        text = f"{error.filename}: there is no such file" if isinstance(error, FileNotFoundError) else error
+        print(f"{parser.prog} {options.command}: {text}", file=sys.stderr)
         return USAGE
 
 

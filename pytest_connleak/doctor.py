@@ -79,7 +79,11 @@ def main() -> int:
         print(f"  skipped  {kind}: no library to plant it with is installed")
     if not passed:
         print(output)
-    print("all is well" if passed else "something is wrong: what was planted was not found, or not as it should be")
+    print(
+        "all is well"
+        if passed
+        else "something is wrong: what was planted was not found, or not as it should be; please report all of this"
+    )
     return 0 if passed else 1
 
 

@@ -87,15 +87,17 @@ def test_a_clean_merge_passes(pytester: pytest.Pytester, run: RunTests) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("merge", "nowhere.json"), "nowhere.json"),
+        (("merge", "nowhere.json"), "nowhere.json: there is no such file"),
         (("merge", "broken.json"), "broken.json: not a JSON report"),
         (("merge", "other.json"), "other.json: not a report of version 1 (version: 2)"),
         (("merge", "half.json"), "half.json: not a whole report"),
-        (("merge", "report.json", "--baseline", "nowhere.txt"), "nowhere.txt"),
+        (("merge", "report.json", "--baseline", "nowhere.txt"), "nowhere.txt: there is no such file"),
         (("merge", "odd.json"), "odd.json: not a whole report"),
         (("merge", "report.json", "--report", "all.docx"), "all.docx: its ending names no format"),
         (("merge", "report.json", "--report", "gitlb:all.json"), "gitlb:all.json: its ending names no format"),
-        (("show", "nowhere.json"), "nowhere.json"),
+        (("merge", "report.json", "--report", "no/all.json"), "there is no directory no; make it"),
+        (("show", "report.txt"), "report.txt: JSON, but not a report"),
+        (("show", "nowhere.json"), "nowhere.json: there is no such file"),
     ],
 )
 def test_what_cannot_be_is_said(
@@ -106,6 +108,7 @@ def test_what_cannot_be_is_said(
     odd = (pytester.path / "report.json").read_text().replace('"faults": {}', '"faults": []')
     for name, text in {"broken": "", "other": '{"version": 2}', "half": '{"version": 1}', "odd": odd}.items():
         (pytester.path / f"{name}.json").write_text(text)
+    (pytester.path / "report.txt").write_text("{}")
     done = command(pytester.path, *arguments)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert message in done.stderr

@@ -594,7 +594,7 @@ def test_markdown_counts_and_lists_the_rest() -> None:
     )
     page = Page(md.render(it))
     assert page.rows == []
-    assert page.codes == ["2 ignored, 1 shared", "part failed with E", "failure", "entry", "ignore"]
+    assert page.codes == ["2 ignored, 1 kept for the process", "part failed with E", "failure", "entry", "ignore"]
     assert [line for line in page.outside.split("\n") if line] == [
         "Connection leaks: failed",
         "Listed, and failing nothing: ",

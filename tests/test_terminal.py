@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pages import entry
+from pytest_connleak.formats import terminal
 from servers import Server
 
 if TYPE_CHECKING:
@@ -388,3 +390,10 @@ def test_urls_are_shown_without_query_credentials_and_fragment(
     assert told["json"].count("127.0.0.1:9/path/x") >= 5
     if mode == "warn":
         assert ran.outcomes == {"passed": 7, "warnings": 7}
+
+
+def test_the_failure_of_a_test_says_that_its_module_made_it() -> None:
+    assert "made for the" not in terminal.short([entry()])
+    assert "      made for the module, and still there when its last test had ended" in terminal.short(
+        [entry(scope="module")]
+    )

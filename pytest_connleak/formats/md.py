@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from .. import hygiene
-from ..report import Level, Report, Site, safe, sites
+from ..report import COUNTED, Level, Report, Site, safe, sites
 
 # So many sites are shown, and of each so many tests, lines of a stack and connections; the rest is counted.
 MOST_SITES = 100
@@ -40,7 +40,7 @@ def render(report: Report) -> str:
     blocks += _statistics(report)
     others = Counter(site.first.status for site in found if site.level not in WORDS)
     if others:
-        counted = ", ".join(f"{number} {status}" for status, number in sorted(others.items()))
+        counted = ", ".join(f"{number} {COUNTED.get(status, status)}" for status, number in sorted(others.items()))
         blocks.append(f"Listed, and failing nothing: {_code(counted)}")
     faults = [f"{part} failed with {error}" for part, error in report.faults.items()]
     blocks += [

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from ..report import Entry, Report, by_site
+from ..report import COUNTED, Entry, Report, by_site
 
 # So many tests, lines of a stack and connections are shown of each block; the rest is counted.
 MOST = 5
@@ -26,14 +26,6 @@ STATUS_TITLES = {
     "ignored": "ignored",
     "baseline": "in the baseline",
     "test-failed": "seen in a test that failed anyway",
-}
-
-# And how the last line counts it.
-COUNTED = {
-    "shared": "kept for the process",
-    "library": "a habit of a library",
-    "baseline": "in the baseline",
-    "test-failed": "in a test that failed anyway",
 }
 
 WHAT_TO_DO = "update pytest-connleak; if it still does so, report it with what python -m pytest_connleak doctor prints"
@@ -74,7 +66,7 @@ def statistics(report: Report) -> Iterator[Row]:
 
     table = hygiene.table(report.hosts)
     if not table:
-        yield (Text("nothing was counted: no test sent a request with requests, urllib3, httpx, httpcore or aiohttp"),)
+        yield (Text("no request was sent with requests, urllib3, httpx, httpcore or aiohttp: nothing to count"),)
         return
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "

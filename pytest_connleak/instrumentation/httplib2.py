@@ -18,7 +18,7 @@ instrumentation = Instrumentation(
     advice={
         "httplib2": Advice(
             session="with contextlib.closing({name}(...)) as {variable}:\n    {body}",
-            timeout="http = httplib2.Http(timeout=10)  # seconds; this call takes none",
+            timeout="httplib2.Http(timeout=10)  # seconds; request() takes none",
         )
     },
 )
