@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return PASSED
         return _merge(options)
     except (OSError, ValueError, SettingError) as error:
-        text = f"{error.filename}: there is no such file" if isinstance(error, FileNotFoundError) else error
+        text = f"{error.filename}: there is no such file" if isinstance(error, FileNotFoundError) else str(error)
         print(f"{parser.prog} {options.command}: {text}", file=sys.stderr)
         return USAGE
 

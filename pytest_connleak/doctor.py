@@ -79,11 +79,8 @@ def main() -> int:
         print(f"  skipped  {kind}: no library to plant it with is installed")
     if not passed:
         print(output)
-    print(
-        "all is well"
-        if passed
-        else "something is wrong: what was planted was not found, or not as it should be; please report all of this"
-    )
+    wrong = "something is wrong: what was planted was not found, or not as it should be; please report all of this"
+    print("all is well" if passed else wrong)
     return 0 if passed else 1
 
 

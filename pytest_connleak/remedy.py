@@ -26,9 +26,10 @@ def close_session(tracked: Tracked, template: str, advice: Advice) -> str:
     cls, text = tracked.name.rpartition(".")[2], source_line(place)
     target, value = _assigned(text)
     close = f"await {{}}.{advice.aclose}()" if "async" in tracked.traits else f"{{}}.{advice.close}()"
+    if not re.match(rf"(?:.*\b(?:or|else)\s+)?(?:\w+\.)*{cls}\(", value, re.IGNORECASE):
+        target = ""  # something else is assigned, in which this is a part
     if place.function.endswith(".__init__") and "super()" not in text:
-        is_it = re.match(rf"(?:.*\b(?:or|else)\s+)?(?:\w+\.)*{cls}\(", value, re.IGNORECASE)
-        kept = close.format(target) if is_it and target.startswith("self.") else f"...  # close the {tracked.name}"
+        kept = close.format(target) if target.startswith("self.") else f"...  # close the {tracked.name}"
         return _class_that_closes(place, kept, asynchronous="async" in tracked.traits)
     kept = where_kept(tracked)
     if kept or (target and not target.isidentifier()):
@@ -71,7 +72,7 @@ def limit(request: Request, argument: str) -> str:
 def where_kept(tracked: Tracked) -> str:
     """The global variable that keeps it alive, as an expression; empty if something else does, or nothing."""
     held = tracked.held_by or ""
-    return held if tracked.alive and _EXPRESSION.fullmatch(held) else ""
+    return held if _EXPRESSION.fullmatch(held) else ""
 
 
 def public_name(frame: Frame) -> str:
@@ -116,7 +117,7 @@ def _awaited(code: str, tracked: Tracked) -> str:
 def _assigned(text: str) -> tuple[str, str]:
     """What a line assigns to, and the value; both are empty if it does neither."""
     match = _ASSIGNMENT.match(text)
-    return (match[1], match[2]) if match and not match[2].startswith("lambda") else ("", "")
+    return (match[1], match[2]) if match else ("", "")
 
 
 def _short(name: str) -> str:

@@ -44,6 +44,7 @@ def tracked(
         ("http = requests.Session()", "requests.Session", {}, "with requests.Session(...) as http:\n    ..."),
         ("use(requests.Session())", "requests.Session", {}, "with requests.Session(...) as session:\n    ..."),
         ("make = lambda: httpx.Client()", "httpx.Client", {}, "with httpx.Client(...) as client:\n    ..."),
+        ("self.api = Api(httpx.Client())", "httpx.Client", {}, "with httpx.Client(...) as client:\n    ..."),
         ("return httpx.Client()", "httpx.Client", {}, "with httpx.Client(...) as client:\n    yield client"),
         (
             "api = httpx.Client()",
