@@ -111,8 +111,11 @@ def test_what_a_class_makes_for_itself_and_closes_with_await(tmp_path: Path) -> 
 
 def test_a_manager_of_pools_has_no_close(tmp_path: Path) -> None:
     manager = tracked(tmp_path, "pool", "urllib3.PoolManager", "self.http = urllib3.PoolManager()")
-    pool = tracked(tmp_path, "pool", "urllib3.HTTPConnectionPool", "self.http = urllib3.HTTPConnectionPool(host)")
     assert help_about(Evidence((manager,), advice=ADVICE)) == f"self.http.clear(){LATE}"
+
+
+def test_a_single_pool_has_one(tmp_path: Path) -> None:
+    pool = tracked(tmp_path, "pool", "urllib3.HTTPConnectionPool", "self.http = urllib3.HTTPConnectionPool(host)")
     assert help_about(Evidence((pool,), advice=ADVICE)) == f"self.http.close(){LATE}"
 
 
