@@ -26,7 +26,7 @@ def close_session(tracked: Tracked, template: str, advice: Advice) -> str:
     cls, text = tracked.name.rpartition(".")[2], source_line(place)
     target, value = _assigned(text)
     close = f"await {{}}.{advice.aclose}()" if "async" in tracked.traits else f"{{}}.{advice.close}()"
-    if not re.match(rf"(?:.*\b(?:or|else)\s+)?(?:\w+\.)*{cls}\(", value, re.IGNORECASE):
+    if not re.match(rf"(?:.*\b(?:or|else)\s+)?(?:\w+\.)*{re.escape(cls)}\(", value, re.IGNORECASE):
         target = ""  # something else is assigned, in which this is a part
     if place.function.endswith(".__init__") and "super()" not in text:
         kept = close.format(target) if target.startswith("self.") else f"...  # close the {tracked.name}"
