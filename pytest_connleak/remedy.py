@@ -13,6 +13,8 @@ _ASSIGNMENT = re.compile(r"([\w.]+(?:\[[^\]=]*\])?)(?:\s*:\s*[^=]+)?\s*=(?!=)\s*
 # ``app.clients['shop']``: what can be written as it stands; a fixture, a cache or a variable has other words around it.
 _EXPRESSION = re.compile(r"\w+(?:\.\w+|\[[^\[\]]+\])+")
 _SENT = re.compile(r"([\w.]+\.(?:get|post|put|patch|delete|head|options|request|ws_connect))\(")
+# So many characters of a line are looked at: the time that the patterns take grows with the square of it.
+LONGEST = 500
 _WIDE = ("class", "module", "package", "session")
 
 
@@ -23,7 +25,7 @@ def close_session(tracked: Tracked, template: str, advice: Advice) -> str:
         return _close_what_a_library_made(tracked.origin.called)
     if place is None:
         return _block(tracked, template, tracked.name, "...")
-    cls, text = tracked.name.rpartition(".")[2], source_line(place)
+    cls, text = tracked.name.rpartition(".")[2], source_line(place)[:LONGEST]
     target, value = _assigned(text)
     close = f"await {{}}.{advice.aclose}()" if "async" in tracked.traits else f"{{}}.{advice.close}()"
     if not re.match(rf"(?:.*\b(?:or|else)\s+)?(?:\w+\.)*{re.escape(cls)}\(", value, re.IGNORECASE):
@@ -46,7 +48,7 @@ def close_response(tracked: Tracked, template: str) -> str:
     """How to close a streamed response where its request was sent."""
     if tracked.by_library and tracked.origin.called is not None:
         return f"read to its end, or close, what {public_name(tracked.origin.called)}() gave you"
-    text = source_line(tracked.origin.place) if tracked.origin.place else ""
+    text = source_line(tracked.origin.place)[:LONGEST] if tracked.origin.place else ""
     target, sent = _assigned(text)[0], _SENT.search(text)
     call, variable = sent[1] if sent else "session.get", target if target.isidentifier() else "response"
     return _awaited(template.format(call=call, variable=variable), tracked)

@@ -138,6 +138,11 @@ def test_a_socket_that_a_module_keeps(tmp_path: Path) -> None:
     assert help_about(Evidence((held._replace(held_by=None),), advice=ADVICE)).startswith("with socket.socket(...)")
 
 
+def test_a_line_of_any_length_takes_no_time(tmp_path: Path) -> None:
+    response = tracked(tmp_path, "response", "requests.Response", f"send('{'x' * 200_000}')")
+    assert help_about(Evidence((response,), advice=ADVICE)).startswith("with session.get(")
+
+
 @pytest.mark.parametrize(
     ("module", "function", "help"),
     [
