@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 
 import pytest
 
-from . import files, formats, rules, settings
+from . import formats, rules, settings
 from .errors import SettingError
 from .settings import Ignore, LibraryPolicy, Local, Mode, ReportFile, Require, Settings, SharedPolicy
 
@@ -274,8 +274,10 @@ def _from_here(path: str, config: pytest.Config) -> str:
 
 
 def _must_be_writable(path: str, where: str) -> None:
+    from .files import must_be_writable  # most runs write nothing
+
     try:
-        files.must_be_writable(path)
+        must_be_writable(path)
     except OSError as error:
         raise SettingError(f"{where}: {error}") from None
 
