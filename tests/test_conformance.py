@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -538,4 +539,11 @@ def test_what_nginx_ends_with_its_answer(library: Library, counting: Monitor, ng
 
 async def blocking(way: Way, wait: Callable[[], Any]) -> None:
     """Wait for a server, while the event loop turns."""
-    await (anyio.to_thread.run_sync(wait) if way.backend else done(wait()))
+    if not way.backend:
+        wait()
+        return
+    with ThreadPoolExecutor(1) as thread:  # anyio's own threads need a newer trio than the oldest that is supported
+        waiting = thread.submit(wait)
+        while not waiting.done():
+            await anyio.sleep(0.001)
+        waiting.result()
