@@ -8,6 +8,7 @@ process in which pytest-xdist runs no tests.
 from __future__ import annotations
 
 import functools
+import socket
 import sys
 import threading
 from collections.abc import Callable, Collection
@@ -47,7 +48,9 @@ LIBRARIES = frozenset(
         "urllib3_future",
     }
 )
-TRAPS = (("socket", "socket", "__init__"), ("threading", "Thread", "start"))
+# (Both modules are imported here: what is trapped while it is being imported would be imported a second time, since the
+# monitor needs it too.)
+TRAPS: tuple[tuple[type, str], ...] = ((socket.socket, "__init__"), (threading.Thread, "start"))
 
 
 class Standby:
@@ -66,8 +69,7 @@ class Standby:
         self._settings = Settings()
         self._is_known: Callable[[str], bool] = lambda _: False
         self._lock = threading.RLock()
-        absent = {module for module, _, _ in TRAPS if module not in sys.modules}
-        self._import_trap = _ImportTrap(LIBRARIES | absent, self._alarm)
+        self._import_trap = _ImportTrap(LIBRARIES, self._alarm)
         self._method_traps: list[_MethodTrap] = []
         self._sockets: set[int] | None = None
 
@@ -78,11 +80,7 @@ class Standby:
             return
         self._sockets = set(Descriptors().sockets((), 0))
         sys.meta_path.insert(0, self._import_trap)
-        self._method_traps = [
-            _MethodTrap(getattr(sys.modules[module], owner), name, self._alarm)
-            for module, owner, name in TRAPS
-            if module in sys.modules
-        ]
+        self._method_traps = [_MethodTrap(owner, name, self._alarm) for owner, name in TRAPS]
 
     def configure(self, settings: Settings, is_known: Callable[[str], bool] = lambda _: False) -> None:
         """Say how to judge, and which findings (by their fingerprints) are known."""
