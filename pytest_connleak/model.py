@@ -91,6 +91,7 @@ class Limits(NamedTuple):
 
 
 _LIMITS = {(connect, read): Limits(connect, read) for connect in (False, True) for read in (False, True)}
+LIMITED = Limits.of(True, True)
 
 
 class Connection(NamedTuple):

@@ -15,11 +15,12 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from . import origin
 from .model import (
+    LIMITED,
     PROCESS,
     Abandoned,
     Adopted,
@@ -50,7 +51,7 @@ MAX_WAITING = 1024
 # The layers that a request passes on its way down; see InFlight.reached.
 CLIENT, ADAPTER, CONNECTION = 0, 1, 2
 # The limits at a layer where they are not known yet.
-UNKNOWN = Limits(True, True)
+UNKNOWN = LIMITED
 
 # An event; to make a NamedTuple by its own name costs five times as much.
 _new = tuple.__new__
@@ -58,7 +59,7 @@ _new = tuple.__new__
 _NO_TRAITS: frozenset[str] = frozenset()
 
 
-class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic at run time on 3.10 with slots
+class Known(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic at run time on 3.10 with slots
     """A weak reference that knows the number of its object."""
 
     __slots__ = ("adopted_at", "children", "closed_at", "id", "key", "kind", "parent", "run", "sent", "start")
@@ -78,11 +79,31 @@ class _Ref(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generic
     run: int
 
 
+class Call(NamedTuple):
+    """A call of a watched method, as an observer sees it."""
+
+    library: str
+    """The package that the method is of: the library, or the copy of it that another package brings along."""
+    instance: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any = None
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument by its name, or by its position after ``self``."""
+        args = self.args
+        return args[position] if position < len(args) else self.kwargs.get(name, default)
+
+
 class Borrowed(NamedTuple):
     """The connection that a response has: the library's object for it, and its socket as far as that is known."""
 
     connection: object
     socket: object
+
+
+# The method and the URL of a call; asked only of what becomes a finding.
+Said = Callable[[Call], tuple[object, object]]
 
 
 class InFlight:
@@ -91,6 +112,7 @@ class InFlight:
     Attributes:
         client: the number of what the user called; None where that is not known, or wraps what is.
         began: when, on the recorder's clock of calls and closes.
+        call: the call that says what is sent, and how it says so.
         layer: the lowest layer reached so far.
         limits: those seen there, which are the ones that count.
         pool: the number of the pool at work: it answers for the sockets that are opened meanwhile.
@@ -105,32 +127,29 @@ class InFlight:
     delegated = False
     over = False
     pool: int | None = None
+    call: Call | None
 
     def __init__(
         self,
         client: int | None,
         began: int,
-        cls: type,
-        library: str,
+        call: Call,
+        said: Said,
+        limits: Limits,
+        layer: int,
         response_name: str,
-        method: object,
-        url: object,
         traits: frozenset[str],
         outer: InFlight | None,
-        layer: int,
-        limits: Limits,
     ) -> None:
         self.client = client
         self.began = began
-        self.cls: type | None = cls
-        self.library = library
+        self.call = call
+        self.said = said
+        self.limits = limits
+        self.layer = layer
         self.response_name = response_name
-        self.method = method
-        self.url = url
         self.traits = traits
         self.outer = outer
-        self.layer = layer
-        self.limits = limits
         self.responses: list[tuple[object, Callable[[object], Borrowed | None]]] = []
 
     def reached(self, layer: int, limits: Limits) -> None:
@@ -144,7 +163,7 @@ class InFlight:
         """It is over, and keeps nothing alive."""
         self.over = True
         self.responses.clear()
-        self.method = self.url = self.cls = self.outer = None
+        self.call = self.outer = None
 
 
 _in_flight: ContextVar[InFlight | None] = ContextVar("connleak_in_flight", default=None)
@@ -188,18 +207,17 @@ class Recorder:
     def __init__(self) -> None:
         self.owner: Owner = PROCESS
         self.nodeid = ""
-        self.events: deque[Event | Counted | _Ref] = deque()
+        self.events: deque[Event | Counted | Known] = deque()
         self.on_full: Callable[[], None] = lambda: None
         self._numbers = itertools.count(1)
         self._moments = itertools.count(1)
         # By their addresses.  The garbage collector clears weak references before it runs finalizers, and a finalizer
         # may yet close the object: until the verdict the dead are kept.
-        self._known: dict[int, _Ref] = {}
-        self._dead: list[_Ref] = []
+        self._known: dict[int, Known] = {}
+        self._dead: list[Known] = []
         self._opened = 0
-        # Requests after which nothing else happened are a run; another event makes the queue longer than it was.
+        # Requests between which nothing was closed or passed to another are a run: they are counted together.
         self._run = 0
-        self._length = 0
         self._borrowed: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
         self._submitters: weakref.WeakKeyDictionary[object, RawStack] = weakref.WeakKeyDictionary()
         self._starts: weakref.WeakKeyDictionary[object, _Start] = weakref.WeakKeyDictionary()
@@ -209,17 +227,17 @@ class Recorder:
 
     def opened(
         self, obj: object, kind: ResourceKind, library: str, *, name: str = "", traits: frozenset[str] = _NO_TRAITS
-    ) -> int | None:
-        """An object came to be (or is seen for the first time); return its number.
+    ) -> Known | None:
+        """An object came to be (or is seen for the first time); return what is known of it.
 
         None stands for an object of a class without weak references: it cannot be followed.
         """
         known = self._known.get(id(obj))
         if known is not None and known() is obj:
-            return known.id
+            return known
         try:
             # A function in C: the handler of a signal may raise in one in Python, and the collector would swallow it.
-            ref = _Ref(obj, self.events.append)
+            ref = Known(obj, self.events.append)
         except TypeError:
             return None
         stack = self._stack(type(obj))
@@ -235,7 +253,7 @@ class Recorder:
                 (number, kind, name or self.name_of(type(obj)), library, stack, self.owner, self.nodeid, traits),
             )
         )
-        return number
+        return ref
 
     def born(self, obj: object) -> None:
         """An object came to be that is not followed (yet): it is not what had its address before."""
@@ -252,59 +270,55 @@ class Recorder:
         numbers = tuple(n for n in map(self.find, children) if n is not None)
         if numbers != ref.children:
             ref.children = numbers
-            self._append(_new(Adopted, (ref.id, numbers)))
+            self._related(_new(Adopted, (ref.id, numbers)))
 
-    def may_adopt(self, parent: object) -> bool:
+    def may_adopt(self, parent: Known | None) -> bool:
         """Whether something was opened since it was last said what ``parent`` answers for."""
-        ref = self._ref(parent)
-        return ref is not None and ref.adopted_at != self._opened
+        return parent is not None and parent.adopted_at != self._opened
 
     def adopted_one(self, parent: object, child: object) -> None:
         """``parent`` answers for ``child``; to say it again costs next to nothing."""
         ref, number = self._ref(child), self.find(parent)
         if ref is not None and number is not None and ref.parent != number:
             ref.parent = number
-            self._append(_new(Adopted, (number, (ref.id,))))
+            self._related(_new(Adopted, (number, (ref.id,))))
 
     def disowned(self, child: object) -> None:
         """Nothing answers for ``child`` any more but who has it."""
         ref = self._ref(child)
         if ref is not None:
             ref.parent = 0
-            self._append(_new(Disowned, (ref.id,)))
+            self._related(_new(Disowned, (ref.id,)))
 
-    def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> int | None:
+    def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> None:
         """An object came to be while the resource ``parent`` was at work for a request, which answers for it."""
-        number = self.opened(obj, kind, library)
-        if number is not None:
-            self._append(_new(Adopted, (parent, (number,))))
-        return number
+        known = self.opened(obj, kind, library)
+        if known is not None:
+            self._related(_new(Adopted, (parent, (known.id,))))
 
-    def sent(self, obj: object, *, counts: bool = False) -> None:
-        """A request goes through a known session or pool; it ``counts`` for what the user called, or if it is said.
+    def _related(self, event: Adopted | Disowned) -> None:
+        self._run += 1
+        self._append(event)
+
+    def sent(self, client: Known | None, *, counts: bool = False) -> None:
+        """A request goes through a session or pool; it ``counts`` for what the user called, or if it is said.
 
         What was closed after the user's call had begun, by a finalizer of the collector, say, is not opened again by
         the rest of that call: where in a call the collector strikes is chance.
         """
-        ref = self._known.get(id(obj))
-        if ref is None or ref() is not obj:
+        if client is None:
             return
         request = _in_flight.get()
         if request is None or request.over:
             counts = True
-        elif ref.closed_at > request.began:
+        elif client.closed_at > request.began:
             return
-        elif not request.counted and (request.client == ref.id or request.client is None):
+        elif not request.counted and (request.client == client.id or request.client is None):
             counts = request.counted = True
-        length = len(self.events)
-        if length != self._length:
-            self._length = length
-            self._run += 1
-        sent = ref.sent
-        if sent is None or ref.run != self._run or sent.owner is not self.owner:
-            ref.run, ref.sent = self._run, Sent(ref.id, self.owner, int(counts))
-            self._append(ref.sent)  # complete, for it may be handed over at once
-            self._length += 1  # and not as long as the queue is: a finalizer may have closed something meanwhile
+        sent = client.sent
+        if sent is None or client.run != self._run or sent.owner is not self.owner:
+            client.run, client.sent = self._run, Sent(client.id, self.owner, int(counts))
+            self._append(client.sent)  # complete, for it may be handed over at once
         elif counts:
             sent.requests += 1
 
@@ -341,10 +355,12 @@ class Recorder:
             ref.closed_at = next(self._moments)
         number = self._number_of_the_dying(obj)
         if number is not None:
+            self._run += 1
             self.events.append(_new(Abandoned, (number,)) if _thread.finalizing else _new(Closed, (number,)))
 
     def closed_with(self, number: int) -> None:
         """Somebody closed what this resource was a part of."""
+        self._run += 1
         self.events.append(_new(ClosedWith, (number,)))
 
     @contextmanager
@@ -352,6 +368,7 @@ class Recorder:
         """A library's own finalizer is at work on ``obj``: what it closes, now or later, nobody has closed."""
         number = self._number_of_the_dying(obj)
         if number is not None:
+            self._run += 1
             self.events.append(_new(Abandoned, (number,)))
         _thread.finalizing += 1
         try:
@@ -372,7 +389,7 @@ class Recorder:
         ref = self._ref(obj)
         return ref.id if ref is not None else None
 
-    def _ref(self, obj: object) -> _Ref | None:
+    def _ref(self, obj: object) -> Known | None:
         ref = self._known.get(id(obj))  # of what had this address before, until that is handed over
         return ref if ref is not None and ref() is obj else None
 
@@ -402,7 +419,7 @@ class Recorder:
         self._run += 1
         while self.events:
             event = self.events.popleft()
-            if isinstance(event, _Ref):
+            if isinstance(event, Known):
                 self._dead.append(event)
                 event = _new(Collected, (event.id,))
             events.append(event)
@@ -506,10 +523,8 @@ class Recorder:
 
     def begin(
         self,
-        client: object,
-        library: str,
-        method: str,
-        url: str,
+        call: Call,
+        said: Said,
         limits: Limits,
         *,
         layer: int = CLIENT,
@@ -521,8 +536,8 @@ class Recorder:
         A call within a call is a request of its own only where the user's code made it: a hook that
         fetches a token is one, a redirect is none.
         """
-        outer, ref = _in_flight.get(), self._known.get(id(client))
-        number = ref.id if ref is not None and ref() is client else None
+        outer, known = _in_flight.get(), self._known.get(id(call.instance))
+        client = known.id if known is not None and known() is call.instance else None
         if outer is not None and outer.over:
             outer = None
         if outer is not None:
@@ -530,40 +545,39 @@ class Recorder:
                 outer.reached(layer, limits)
                 return None
             outer.delegated = True
-        began = next(self._moments)
-        request = InFlight(
-            number, began, type(client), library, response_name, method, url, traits, outer, layer, limits
-        )
+        request = InFlight(client, next(self._moments), call, said, limits, layer, response_name, traits, outer)
         _in_flight.set(request)
         return request
 
-    def end(self, request: InFlight | None, error: BaseException | None) -> None:
+    def end(self, request: InFlight | None, _: object, error: BaseException | None) -> None:
         """The call is over: judge its limits, and note the responses that still hold a connection."""
         if request is None:
             return
         request.over = True
         if _in_flight.get() is request:  # a coroutine that was dropped half-way ends in another context
             _in_flight.set(request.outer)
-        if not (request.limits.connect and request.limits.read):
+        if request.limits is not LIMITED:
             self._unlimited(request, error)
         if error is None:
             for response, borrowed_by in request.responses:
                 borrowed = borrowed_by(response)
-                if borrowed is not None:
-                    self._answered(request, response, borrowed)
+                if borrowed is not None and request.call is not None:
+                    self._answered(request, request.call.library, response, borrowed)
         request.forget()
 
     def _unlimited(self, request: InFlight, error: BaseException | None) -> None:
-        refused = error is not None and _was_never_sent(error, request)
-        handed_on = request.delegated and request.layer < CONNECTION
-        if refused or handed_on or request.cls is None:
+        call = request.call
+        if call is None or (request.delegated and request.layer < CONNECTION):
             return
+        if error is not None and _was_never_sent(error, call.library, request.layer):
+            return
+        method, url = request.said(call)
         self._append(
             Unlimited(
-                self.name_of(request.cls),
-                request.library,
-                str(request.method).upper(),
-                public_url(str(request.url)),
+                self.name_of(type(call.instance)),
+                call.library,
+                str(method).upper(),
+                public_url(str(url)),
                 request.limits,
                 self._stack(),
                 self.owner,
@@ -571,17 +585,17 @@ class Recorder:
             )
         )
 
-    def _answered(self, request: InFlight, response: object, borrowed: Borrowed) -> None:
+    def _answered(self, request: InFlight, library: str, response: object, borrowed: Borrowed) -> None:
         """A call returned a response that still holds its connection: it has to be closed."""
-        name = f"{request.library}.{request.response_name}"
-        number = self.opened(response, "response", request.library, name=name, traits=request.traits)
-        if number is None:
+        name = f"{library}.{request.response_name}"
+        known = self.opened(response, "response", library, name=name, traits=request.traits)
+        if known is None:
             return
         if borrowed.connection is not None:
-            self._borrowed[borrowed.connection] = number
+            self._borrowed[borrowed.connection] = known.id
         socket = self._socket(borrowed.socket)
         if socket is not None:
-            self._append(_new(Adopted, (number, (socket,))))
+            self._related(_new(Adopted, (known.id, (socket,))))
 
     def _socket(self, sock: object) -> int | None:
         """The number of a socket; those of asyncio, trio and others have the one of the standard library in them."""
@@ -591,10 +605,12 @@ class Recorder:
             sock = getattr(sock, "_sock", None)
         return None
 
-    def request_of(self, client: object) -> InFlight | None:
+    def request_of(self, client: Known | None) -> InFlight | None:
         """The request under way, if it is this client that the user called."""
-        request = self.in_flight
-        return request if request is not None and request.client == self.find(client) is not None else None
+        request = _in_flight.get()
+        if request is None or request.over or client is None or request.client != client.id:
+            return None
+        return request
 
     @property
     def in_flight(self) -> InFlight | None:
@@ -609,7 +625,7 @@ _REFUSALS = frozenset(
 )
 
 
-def _was_never_sent(error: BaseException, request: InFlight) -> bool:
+def _was_never_sent(error: BaseException, library: str, layer: int) -> bool:
     """Whether a request came to nothing before it was sent.
 
     So it is with what the library refuses, and with errors that are neither its own nor the system's: those of the
@@ -617,9 +633,9 @@ def _was_never_sent(error: BaseException, request: InFlight) -> bool:
     """
     if not _REFUSALS.isdisjoint(cls.__name__ for cls in type(error).__mro__):
         return True
-    if request.layer >= CONNECTION or not isinstance(error, Exception):
+    if layer >= CONNECTION or not isinstance(error, Exception):
         return False
-    own = type(error).__module__.partition(".")[0] in (request.library.partition(".")[0], "httpcore", "urllib3")
+    own = type(error).__module__.partition(".")[0] in (library.partition(".")[0], "httpcore", "urllib3")
     return isinstance(error, (ValueError, TypeError, AttributeError)) or not (own or isinstance(error, OSError))
 
 

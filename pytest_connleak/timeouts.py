@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import socket
 
-from .model import Limits
+from .model import LIMITED, Limits
+
+# What nearly all timeouts are.
+_NUMBERS = frozenset({int, float})
 
 
 def limits(timeout: object) -> Limits:
@@ -15,25 +18,28 @@ def limits(timeout: object) -> Limits:
 
     What urllib3 leaves to the default is limited by :func:`socket.setdefaulttimeout`.
     """
+    if type(timeout) in _NUMBERS:
+        return LIMITED
     if isinstance(timeout, tuple):
         # Of another length it is refused by requests before anything is sent.
-        return Limits.of(*map(_is_limit, timeout)) if len(timeout) == 2 else Limits.of(True, True)
+        return Limits.of(*map(_is_limit, timeout)) if len(timeout) == 2 else LIMITED
     if not is_timeout_object(timeout):
         return Limits.of(_is_limit(timeout), _is_limit(timeout))
-    if _is_number(timeout.total):  # type: ignore[attr-defined]  # urllib3.Timeout is not imported here
-        return Limits.of(True, True)
     # Not the public properties: ``read_timeout`` raises before the connection is started.
-    return Limits.of(_is_limit(timeout._connect), _is_limit(timeout._read))  # type: ignore[attr-defined]  # as above
+    connect, read = timeout._connect, timeout._read  # type: ignore[attr-defined]  # urllib3.Timeout is not imported here
+    if (type(connect) in _NUMBERS and type(read) in _NUMBERS) or _is_number(timeout.total):  # type: ignore[attr-defined]  # as above
+        return LIMITED
+    return Limits.of(_is_limit(connect), _is_limit(read))
 
 
 def is_given(timeout: object) -> bool:
     """Whether a value is a timeout, and not one of urllib3's marks for "the default of the pool"."""
-    return timeout is None or _is_number(timeout) or is_timeout_object(timeout)
+    return timeout is None or is_timeout_object(timeout) or _is_number(timeout)
 
 
 def is_timeout_object(timeout: object) -> bool:
     """Whether it is a ``urllib3.Timeout``, of whichever copy of urllib3."""
-    return hasattr(timeout, "connect_timeout") and hasattr(timeout, "total")
+    return hasattr(type(timeout), "connect_timeout") and hasattr(timeout, "total")
 
 
 def _is_limit(seconds: object) -> bool:

@@ -15,24 +15,8 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from .origin import WRAPPER
+from .recorder import Call
 from .recorder import Recorder as Probe
-
-
-class Call(NamedTuple):
-    """A call of a watched method, as an observer sees it."""
-
-    library: str
-    """The package that the method is of: the library, or the copy of it that another package brings along."""
-    instance: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    result: Any = None
-
-    def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by its name, or by its position after ``self``."""
-        if name in self.kwargs:
-            return self.kwargs[name]
-        return self.args[position] if position < len(self.args) else default
 
 
 class Outcome(NamedTuple):
@@ -41,6 +25,34 @@ class Outcome(NamedTuple):
     result: Any
     error: BaseException | None
 
+
+_BEFORE = """
+{define} told({declared}):
+    ended = None
+    try:
+        if patch.told{condition} and {asked}:
+            ended = observe(probe, new(Call, (library, {instance}, ({positional}), {keywords}, None)))
+    except Exception as error:
+        if is_the_programs(error):
+            raise
+    if ended is None:
+        return {wait}original({passed})
+    try:
+        result = {wait}original({passed})
+    except BaseException as error:
+        try:
+            ended(None, error)
+        except Exception as another:
+            if is_the_programs(another):
+                raise
+        raise
+    try:
+        ended(result, None)
+    except Exception as error:
+        if is_the_programs(error):
+            raise
+    return result
+"""
 
 _AFTER = """
 {define} told({declared}):
@@ -79,6 +91,8 @@ _AROUND = """
     return result
 """
 
+_WAYS = {"before": _BEFORE, "after": _AFTER, "around": _AROUND}
+
 
 def wrap(
     original: Any, observer: Any, patch: object, probe: Probe, disable: Callable[[Any, Exception], None]
@@ -94,7 +108,7 @@ def wrap(
     """
     parameters = _parameters(original)
     asynchronous = inspect.iscoroutinefunction(original)
-    source = (_AROUND if observer.around else _AFTER).format(
+    source = _WAYS[observer.way].format(
         define="async def" if asynchronous else "def",
         wait="await " if asynchronous else "",
         asked=f"when(probe, {parameters.instance})" if observer.when else "True",
@@ -186,7 +200,9 @@ def _parameters(function: Any) -> _Parameters:
         passed=", ".join([*positional, *stars, *(f"{name}={name}" for name in keyword_only), *rest]),
         instance=positional[0],
         positional="".join(f"{name}," for name in (*positional[1:], *stars)),
-        keywords="{" + ", ".join([*rest, *(f"{name!r}: {name}" for name in keyword_only)]) + "}",
+        keywords="{" + ", ".join([*rest, *(f"{name!r}: {name}" for name in keyword_only)]) + "}"
+        if keyword_only or not rest
+        else rest[0][2:],
     )
 
 
@@ -201,7 +217,7 @@ def _compiled(source: str) -> CodeType:
 @functools.cache
 def _taken() -> frozenset[str]:
     """The names that the wrappers use themselves."""
-    return frozenset(name for text in (_AFTER, _AROUND, "when") for name in re.findall(r"\w+", text))
+    return frozenset(name for text in (*_WAYS.values(), "when") for name in re.findall(r"\w+", text))
 
 
 def _end(

@@ -7,6 +7,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_connleak import instrumentation, meters
-from pytest_connleak.instrumentation.interface import Call, Installation, Instrumentation, Outcome
+from pytest_connleak.instrumentation.interface import Call, End, Installation, Instrumentation, Outcome
 from pytest_connleak.recorder import Recorder
 
 OBSERVERS = [observer for i in (*instrumentation.discover(), *meters.discover()) for observer in i.observers]
@@ -96,10 +97,17 @@ class Told(list[Any]):
     def after(self, probe: Recorder, call: Call) -> None:
         self.append((call.args, call.kwargs, call.result))
 
+    def before(self, probe: Recorder, call: Call) -> End:
+        self.append("before")
+        return self.ended
+
+    def ended(self, result: object, error: BaseException | None) -> None:
+        self.append((result, type(error).__name__))
+
     def around(self, probe: Recorder, call: Call) -> Generator[None, Outcome, None]:
         self.append("before")
         outcome = yield
-        self.append((outcome.result, type(outcome.error).__name__))
+        self.ended(outcome.result, outcome.error)
 
 
 def started(*watched: Instrumentation) -> Installation:
@@ -149,9 +157,10 @@ def test_a_reloaded_library_is_patched_again(watched: Instrumentation, library: 
     assert not hasattr(module.Client.work, "__wrapped__")
 
 
-def test_around_is_told_of_results_and_errors(watched: Instrumentation, library: str) -> None:
+@pytest.mark.parametrize("way", ["before", "around"])
+def test_before_and_around_are_told_of_results_and_errors(watched: Instrumentation, library: str, way: str) -> None:
     told = Told()
-    watched.around(f"{library}:Client.work")(told.around)
+    getattr(watched, way)(f"{library}:Client.work")(getattr(told, way))
     installation = started(watched)
     try:
         client = importlib.import_module(library).Client()
@@ -184,7 +193,7 @@ def test_what_somebody_else_patched_on_top_stays(watched: Instrumentation, libra
     assert module.Client.work is mine
 
 
-@pytest.mark.parametrize("way", ["after", "around"])
+@pytest.mark.parametrize("way", ["before", "after", "around"])
 def test_an_observer_that_raises_is_switched_off_and_named(watched: Instrumentation, library: str, way: str) -> None:
     calls = []
 
@@ -198,6 +207,8 @@ def test_an_observer_that_raises_is_switched_off_and_named(watched: Instrumentat
 
     if way == "after":
         watched.after(f"{library}:Client.work", vital=("pool",))(after)
+    elif way == "before":
+        watched.before(f"{library}:Client.work")(after)
     else:
         watched.around(f"{library}:Client.work")(around)
     installation = started(watched)
@@ -211,15 +222,26 @@ def test_an_observer_that_raises_is_switched_off_and_named(watched: Instrumentat
     assert installation.blind == ({"pool"} if way == "after" else set())
 
 
-def test_an_observer_that_fails_after_the_call_leaves_the_result(watched: Instrumentation, library: str) -> None:
-    def around(probe: Recorder, call: Call) -> Generator[None, Outcome, None]:
-        yield
+@pytest.mark.parametrize("way", ["before", "around"])
+@pytest.mark.parametrize("number", [1, -1])
+def test_an_observer_that_fails_after_the_call_leaves_how_it_ended(
+    watched: Instrumentation, library: str, way: str, number: int
+) -> None:
+    def fails(result: object, error: BaseException | None) -> None:
         raise RuntimeError("broken")
 
-    watched.around(f"{library}:Client.work")(around)
+    def before(probe: Recorder, call: Call) -> End:
+        return fails
+
+    def around(probe: Recorder, call: Call) -> Generator[None, Outcome, None]:
+        yield
+        fails(None, None)
+
+    getattr(watched, way)(f"{library}:Client.work")(before if way == "before" else around)
     installation = started(watched)
     try:
-        assert importlib.import_module(library).Client().work(1) == 1
+        with nullcontext() if number > 0 else pytest.raises(ValueError, match="-1"):
+            assert importlib.import_module(library).Client().work(number) == number
     finally:
         installation.stop()
     assert list(installation.faults.values()) == ["RuntimeError: broken"]

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_connleak.instrumentation import Probe
-from pytest_connleak.wrapper import MANY, Call, wrap
+from pytest_connleak.recorder import Call
+from pytest_connleak.wrapper import MANY, wrap
 
 
 def plain(self: Any, a: Any, b: Any = 2) -> Any:
@@ -53,6 +54,7 @@ def decorated(*args: Any, **kwargs: Any) -> Any:
     return plain(*args, **kwargs)
 
 
+WAYS = ["before", "after", "around"]
 METHODS = [
     plain,
     positional_only,
@@ -85,7 +87,7 @@ class Watched(SimpleNamespace):
     told = True
     library = "library"
     when: Callable[[Probe, Any], bool] | None = None
-    around = False
+    way = "after"
 
 
 def outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -95,7 +97,7 @@ def outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         return str(error)
 
 
-def tells(calls: list[Call], around: bool) -> Callable[..., Any]:
+def tells(calls: list[Call], way: str) -> Callable[..., Any]:
     def after(probe: Probe, call: Call) -> None:
         calls.append(call)
 
@@ -103,22 +105,26 @@ def tells(calls: list[Call], around: bool) -> Callable[..., Any]:
         calls.append(call)
         yield
 
-    return generator if around else after
+    def before(probe: Probe, call: Call) -> Callable[[Any, BaseException | None], None]:
+        calls.append(call)
+        return lambda result, error: None
+
+    return {"before": before, "after": after, "around": generator}[way]
 
 
-def wrapped(function: Any, calls: list[Call], *, around: bool = False) -> Any:
-    observer = Watched(function=tells(calls, around), around=around)
+def wrapped(function: Any, calls: list[Call], *, way: str = "after") -> Any:
+    observer = Watched(function=tells(calls, way), way=way)
     return wrap(function, observer, Watched(), Probe(), lambda _, error: pytest.fail(str(error)))
 
 
-@pytest.mark.parametrize("around", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("function", METHODS, ids=lambda function: function.__name__)
-def test_a_call_is_what_it_was(function: Any, around: bool) -> None:
+def test_a_call_is_what_it_was(function: Any, way: str) -> None:
     calls: list[Call] = []
-    wrapper = wrapped(function, calls, around=around)
+    wrapper = wrapped(function, calls, way=way)
     for args, kwargs in ARGUMENTS:
         assert outcome(wrapper, args, kwargs) == outcome(function, args, kwargs)
-    if not around:  # else it is told before it is known that the call fails
+    if way == "after":  # else it is told before it is known that the call fails
         succeed = [args for args, kwargs in ARGUMENTS if not isinstance(outcome(function, args, kwargs), str)]
         assert len(calls) == sum(args != () for args in succeed)
     assert inspect.signature(wrapper) == inspect.signature(function)
@@ -144,35 +150,36 @@ def test_many_keywords_are_passed_on_as_they_came() -> None:
     assert calls[0].kwargs == {"d": 5}
 
 
-@pytest.mark.parametrize("around", [False, True])
-def test_it_is_asked_first_whether_to_tell(around: bool) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_it_is_asked_first_whether_to_tell(way: str) -> None:
     calls: list[Call] = []
-    observer = Watched(function=tells(calls, around), around=around, when=lambda _, instance: instance == 1)
+    observer = Watched(function=tells(calls, way), way=way, when=lambda _, instance: instance == 1)
     wrapper = wrap(with_a_parameter_called_when, observer, Watched(), Probe(), lambda *_: pytest.fail("disabled"))
     assert (wrapper(0, 2), wrapper(1, 2)) == ((0, 2, None), (1, 2, None))
     assert [call.instance for call in calls] == [1]
 
 
-@pytest.mark.parametrize("around", [False, True])
-def test_an_error_of_what_is_asked_first_is_not_the_programs(around: bool) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_an_error_of_what_is_asked_first_is_not_the_programs(way: str) -> None:
     def fails(probe: Probe, instance: object) -> bool:
         raise RuntimeError
 
     errors: list[Exception] = []
-    observer = Watched(function=tells([], around), around=around, when=fails)
+    observer = Watched(function=tells([], way), way=way, when=fails)
     wrapper = wrap(plain, observer, Watched(), Probe(), lambda _, error: errors.append(error))
     assert wrapper(0, 1) == (0, 1, 2)
     assert [type(error) for error in errors] == [RuntimeError]
 
 
-def test_an_error_of_the_method_leaves_no_cycle() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_an_error_of_the_method_leaves_no_cycle(way: str) -> None:
     class MarkedError(Exception):
         pass
 
     def fails(self: object) -> None:
         raise MarkedError
 
-    wrapper = wrapped(fails, [], around=True)
+    wrapper = wrapped(fails, [], way=way)
     gc.disable()
     try:
         try:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from ..model import ASYNC, Advice, Limits
 from ..recorder import CONNECTION, Borrowed
-from .interface import Call, Instrumentation, Outcome, Probe, leave_no_trace
+from .interface import Call, End, Instrumentation, Outcome, Probe, leave_no_trace
 
 instrumentation = Instrumentation(
     "aiohttp",
@@ -74,55 +75,66 @@ def _adopt_connector(probe: Probe, session: Any) -> None:
 # --- requests -----------------------------------------------------------------------------------------
 
 
-@instrumentation.around("aiohttp.client:ClientSession._request")
-def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    session, method, url = call.instance, call.argument(0, "method", ""), call.argument(1, "str_or_url", "")
+@instrumentation.before("aiohttp.client:ClientSession._request")
+def request(probe: Probe, call: Call) -> End:
+    session = call.instance
     timeout = call.kwargs.get("timeout", session.timeout)
     effective = _limits(session.timeout if isinstance(timeout, Enum) else timeout)  # their mark for "not given"
-    probe.opened(session, "session", call.library, traits=ASYNC)
-    name = "ClientResponse"
-    begun = probe.begin(session, call.library, method, url, effective, response_name=name, traits=ASYNC)
+    known = probe.opened(session, "session", call.library, traits=ASYNC)
+    begun = probe.begin(call, _said, effective, response_name="ClientResponse", traits=ASYNC)
     if not session.closed:  # a closed session refuses the request
-        probe.sent(session)
-        if probe.may_adopt(session):
+        probe.sent(known)
+        if probe.may_adopt(known):
             _adopt_connector(probe, session)
         if not session.connector_owner:
-            probe.sent(session.connector, counts=begun is not None)
+            connector = probe.opened(session.connector, "pool", call.library, traits=ASYNC)
+            probe.sent(connector, counts=begun is not None)
     sending = probe.in_flight
-    outcome = yield
-    if sending is not None and outcome.error is None:
-        sending.responses.append((outcome.result, _borrowed_by))
-    probe.end(begun, outcome.error)
+
+    def ended(result: object, error: BaseException | None) -> None:
+        if sending is not None and error is None:
+            sending.responses.append((result, _borrowed_by))
+        probe.end(begun, result, error)
+
+    return ended
+
+
+def _said(call: Call) -> tuple[object, object]:
+    return call.argument(0, "method", ""), call.argument(1, "str_or_url", "")
 
 
 # aioresponses puts this in the place of ClientSession._request; the session comes first, where its own self was.
-@instrumentation.around("aioresponses.core:aioresponses._request_mock")
-def mocked_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    yield from request(probe, Call(call.library, call.args[0], call.args[1:], call.kwargs))
+@instrumentation.before("aioresponses.core:aioresponses._request_mock")
+def mocked_request(probe: Probe, call: Call) -> End | None:
+    return request(probe, Call(call.library, call.args[0], call.args[1:], call.kwargs))
 
 
-@instrumentation.around("aiohttp.client:ClientSession._ws_connect")
-def websocket_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    session, url = call.instance, call.argument(0, "url", "")
-    name = "ClientWebSocketResponse"
-    effective = _limits(session.timeout)
-    begun = probe.begin(session, call.library, "GET", url, effective, response_name=name, traits=ASYNC)
-    outcome = yield
-    probe.end(begun, outcome.error)
+@instrumentation.before("aiohttp.client:ClientSession._ws_connect")
+def websocket_request(probe: Probe, call: Call) -> End | None:
+    limited = _limits(call.instance.timeout)
+    begun = probe.begin(call, _websocket, limited, response_name="ClientWebSocketResponse", traits=ASYNC)
+    return None if begun is None else partial(probe.end, begun)
 
 
-@instrumentation.around("aiohttp.connector:BaseConnector.connect")
-def connect(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    connector, sending = call.instance, probe.in_flight
-    number = probe.opened(connector, "pool", call.library, traits=ASYNC)
-    probe.sent(connector)
+def _websocket(call: Call) -> tuple[object, object]:
+    return "GET", call.argument(0, "url", "")
+
+
+@instrumentation.before("aiohttp.connector:BaseConnector.connect")
+def connect(probe: Probe, call: Call) -> End | None:
+    sending = probe.in_flight
+    known = probe.opened(call.instance, "pool", call.library, traits=ASYNC)
+    probe.sent(known)
     if sending is None:
-        yield
-        return
+        return None
     sending.reached(CONNECTION, _limits(call.argument(2, "timeout")))
-    before, sending.pool = sending.pool, number
-    yield
-    sending.pool = before
+    request, before = sending, sending.pool
+    request.pool = None if known is None else known.id
+
+    def ended(result: object, error: BaseException | None) -> None:
+        request.pool = before
+
+    return ended
 
 
 def _limits(timeout: Any) -> Limits:

@@ -7,12 +7,11 @@ connection, or the stream of an HTTP/2 connection, back).
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from typing import Any
 
 from ..model import ASYNC, Advice, Limits
 from ..recorder import CONNECTION, Borrowed
-from .interface import Call, Instrumentation, Outcome, Probe
+from .interface import Call, End, Instrumentation, Probe
 
 instrumentation = Instrumentation(
     "httpcore",
@@ -40,36 +39,37 @@ def pool_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.around("httpcore._sync.connection_pool:ConnectionPool.handle_request")
-@instrumentation.around("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request")
-def handle_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    pool, request = call.instance, call.argument(0, "request")
-    number = probe.opened(pool, "pool", call.library, traits=_traits(pool))
-    timeout = request.extensions.get("timeout", {})
+@instrumentation.before("httpcore._sync.connection_pool:ConnectionPool.handle_request")
+@instrumentation.before("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request")
+def handle_request(probe: Probe, call: Call) -> End | None:
+    pool = call.instance
+    traits = _traits(pool)
+    known = probe.opened(pool, "pool", call.library, traits=traits)
+    timeout = call.argument(0, "request").extensions.get("timeout", {})
     effective = Limits.of(timeout.get("connect") is not None, timeout.get("read") is not None)
     sending, begun = probe.in_flight, None
     if sending is None:
-        method, url = request.method.decode("ascii", "replace"), bytes(request.url).decode("ascii", "replace")
-        sending = begun = probe.begin(
-            pool,
-            call.library,
-            method,
-            url,
-            effective,
-            layer=CONNECTION,
-            traits=_traits(pool),
-        )
-    probe.sent(pool)
+        sending = begun = probe.begin(call, _said, effective, layer=CONNECTION, traits=traits)
+    else:
+        sending.reached(CONNECTION, effective)
+    probe.sent(known)
     if sending is None:
-        yield
-        return
-    sending.reached(CONNECTION, effective)
-    before, sending.pool = sending.pool, number
-    outcome = yield
-    sending.pool = before
-    if outcome.error is None:
-        sending.responses.append((outcome.result.stream, _borrowed_by))
-    probe.end(begun, outcome.error)
+        return None
+    request, before = sending, sending.pool
+    request.pool = None if known is None else known.id
+
+    def ended(result: Any, error: BaseException | None) -> None:
+        request.pool = before
+        if error is None:
+            request.responses.append((result.stream, _borrowed_by))
+        probe.end(begun, result, error)
+
+    return ended
+
+
+def _said(call: Call) -> tuple[object, object]:
+    request = call.argument(0, "request")
+    return request.method.decode("ascii", "replace"), bytes(request.url).decode("ascii", "replace")
 
 
 # Before 1.0.4 the streams had the longer name.

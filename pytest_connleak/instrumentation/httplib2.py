@@ -7,10 +7,10 @@ leaves it to :func:`socket.setdefaulttimeout`).
 from __future__ import annotations
 
 import socket
-from collections.abc import Generator
+from functools import partial
 
 from ..model import Advice, Limits
-from .interface import Call, Instrumentation, Outcome, Probe
+from .interface import Call, End, Instrumentation, Probe
 
 instrumentation = Instrumentation(
     "httplib2",
@@ -34,14 +34,17 @@ def http_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.around("httplib2:Http.request")
-def request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    http, url, method = call.instance, call.argument(0, "uri", ""), call.argument(1, "method", "GET")
-    number = probe.opened(http, "session", call.library)
-    limited = http.timeout is not None or socket.getdefaulttimeout() is not None
-    begun = probe.begin(http, call.library, method, url, Limits.of(limited, limited))
-    probe.sent(http)
-    if begun is not None:
-        begun.pool = number
-    outcome = yield
-    probe.end(begun, outcome.error)
+@instrumentation.before("httplib2:Http.request")
+def request(probe: Probe, call: Call) -> End | None:
+    known = probe.opened(call.instance, "session", call.library)
+    limited = call.instance.timeout is not None or socket.getdefaulttimeout() is not None
+    begun = probe.begin(call, _said, Limits.of(limited, limited))
+    probe.sent(known)
+    if begun is None:
+        return None
+    begun.pool = None if known is None else known.id
+    return partial(probe.end, begun)
+
+
+def _said(call: Call) -> tuple[object, object]:
+    return call.argument(1, "method", "GET"), call.argument(0, "uri", "")

@@ -8,11 +8,11 @@ Followed sources: ``httpx/_client.py`` (``send``: one call of the user, with its
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 from ..model import ASYNC, Advice, Limits
 from ..recorder import ADAPTER, UNKNOWN
-from .interface import Call, Instrumentation, Outcome, Probe
+from .interface import Call, End, Instrumentation, Probe
 
 instrumentation = Instrumentation(
     "httpx",
@@ -46,29 +46,36 @@ def client_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.around("httpx._client:Client.send")
-@instrumentation.around("httpx._client:AsyncClient.send")
-def send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    client, request = call.instance, call.argument(0, "request")
-    probe.opened(client, "session", call.library, traits=_traits(client))
-    method, url = getattr(request, "method", ""), getattr(request, "url", "")
-    begun = probe.begin(client, call.library, method, url, UNKNOWN, traits=_traits(client))
+@instrumentation.before("httpx._client:Client.send")
+@instrumentation.before("httpx._client:AsyncClient.send")
+def send(probe: Probe, call: Call) -> End:
+    client = call.instance
+    traits = _traits(client)
+    known = probe.opened(client, "session", call.library, traits=traits)
+    begun = probe.begin(call, _said, UNKNOWN, traits=traits)
     if not client.is_closed:  # a closed client refuses the request
-        probe.sent(client)
-    outcome = yield
-    if probe.may_adopt(client):  # transports may make their pools when they need them
-        probe.adopted(client, _pools(client))
-    probe.end(begun, outcome.error)
+        probe.sent(known)
+
+    def ended(result: object, error: BaseException | None) -> None:
+        if probe.may_adopt(known):  # transports may make their pools when they need them
+            probe.adopted(client, _pools(client))
+        probe.end(begun, result, error)
+
+    return ended
 
 
-@instrumentation.around("httpx._client:Client._send_single_request")
-@instrumentation.around("httpx._client:AsyncClient._send_single_request")
-def send_single_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+def _said(call: Call) -> tuple[object, object]:
+    request = call.argument(0, "request")
+    return getattr(request, "method", ""), getattr(request, "url", "")
+
+
+@instrumentation.before("httpx._client:Client._send_single_request")
+@instrumentation.before("httpx._client:AsyncClient._send_single_request")
+def send_single_request(probe: Probe, call: Call) -> None:
     sending = probe.in_flight
     if sending is not None:
         timeout = call.argument(0, "request").extensions.get("timeout", {})
         sending.reached(ADAPTER, Limits.of(timeout.get("connect") is not None, timeout.get("read") is not None))
-    yield
 
 
 def _traits(client: object) -> frozenset[str]:

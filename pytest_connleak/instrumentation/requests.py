@@ -6,12 +6,13 @@ Followed sources: ``requests/sessions.py`` and ``requests/adapters.py``.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 from ..model import Advice
 from ..recorder import ADAPTER, CLIENT, UNKNOWN
 from ..timeouts import limits
-from .interface import Call, Instrumentation, Outcome, Probe
+from .interface import Call, End, Instrumentation, Probe
 
 instrumentation = Instrumentation(
     "requests",
@@ -50,45 +51,53 @@ def adapter_mounted(probe: Probe, call: Call) -> None:
     probe.adopted(call.instance, _managers(call.instance))
 
 
-@instrumentation.around("requests.sessions:Session.request")
-@instrumentation.around("requests.async_session:AsyncSession.request", optional=True)
-def session_request(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+@instrumentation.before("requests.sessions:Session.request")
+@instrumentation.before("requests.async_session:AsyncSession.request", optional=True)
+def session_request(probe: Probe, call: Call) -> End | None:
     """The user's call begins here, unless it is one of ``send``, where its limits are known."""
-    session = call.instance
-    probe.opened(session, "session", call.library)
-    method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
-    request = probe.begin(session, call.library, method, url, UNKNOWN)
-    outcome = yield
-    probe.end(request, outcome.error)
+    probe.opened(call.instance, "session", call.library)
+    begun = probe.begin(call, _said, UNKNOWN)
+    return None if begun is None else partial(probe.end, begun)
+
+
+def _said(call: Call) -> tuple[object, object]:
+    return call.argument(0, "method", ""), call.argument(1, "url", "")
 
 
 # requests-mock calls the method that it found when it was imported, which may have been before this was patched.
-@instrumentation.around("requests_mock.mocker:_original_send")
-@instrumentation.around("requests.sessions:Session.send")
-@instrumentation.around("requests.async_session:AsyncSession.send", optional=True)
-def session_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
-    session, prepared = call.instance, call.argument(0, "request")
+@instrumentation.before("requests_mock.mocker:_original_send")
+@instrumentation.before("requests.sessions:Session.send")
+@instrumentation.before("requests.async_session:AsyncSession.send", optional=True)
+def session_send(probe: Probe, call: Call) -> End | None:
+    session = call.instance
     # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
-    probe.opened(session, "session", call.library)
-    method, url = getattr(prepared, "method", None) or "", getattr(prepared, "url", None) or ""
+    known = probe.opened(session, "session", call.library)
     effective = limits(call.kwargs.get("timeout"))
-    request, own = None, probe.request_of(session)
+    begun, own = None, probe.request_of(known)
     if own is not None:  # also where a subclass overrides this, and redirects come by
         own.reached(CLIENT, effective)
     else:
-        request = probe.begin(session, call.library, method, url, effective)
-        own = probe.request_of(session)
+        begun = probe.begin(call, _prepared, effective)
+        own = probe.request_of(known)
     if own is not None and not own.counted:
-        own.method, own.url = method, url  # as it is sent: a session may add to what the user said
-    if probe.may_adopt(session):  # adapters may have been mounted
+        own.call, own.said = call, _prepared  # as it is sent: a session may add to what the user said
+    if probe.may_adopt(known):  # adapters may have been mounted
         probe.adopted(session, _managers(session))
-    probe.sent(session)
-    outcome = yield
-    if probe.may_adopt(session):  # an adapter makes the pools of its proxies when it needs them
-        probe.adopted(session, _managers(session))
-    if own is not None and not call.kwargs.get("stream", getattr(session, "stream", False)):
-        own.responses.clear()  # requests has read them, whatever a mock says of its connection
-    probe.end(request, outcome.error)
+    probe.sent(known)
+
+    def ended(result: object, error: BaseException | None) -> None:
+        if probe.may_adopt(known):  # an adapter makes the pools of its proxies when it needs them
+            probe.adopted(session, _managers(session))
+        if own is not None and not call.kwargs.get("stream", getattr(session, "stream", False)):
+            own.responses.clear()  # requests has read them, whatever a mock says of its connection
+        probe.end(begun, result, error)
+
+    return ended
+
+
+def _prepared(call: Call) -> tuple[object, object]:
+    prepared = call.argument(0, "request")
+    return getattr(prepared, "method", None) or "", getattr(prepared, "url", None) or ""
 
 
 @instrumentation.after("requests.sessions:Session.close", vital=("session",))
@@ -99,13 +108,12 @@ def session_closed(probe: Probe, call: Call) -> None:
     probe.closed(session)
 
 
-@instrumentation.around("requests.adapters:HTTPAdapter.send")
-@instrumentation.around("requests.adapters:AsyncHTTPAdapter.send", optional=True)
-def adapter_send(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+@instrumentation.before("requests.adapters:HTTPAdapter.send")
+@instrumentation.before("requests.adapters:AsyncHTTPAdapter.send", optional=True)
+def adapter_send(probe: Probe, call: Call) -> None:
     request = probe.in_flight
     if request is not None:
         request.reached(ADAPTER, limits(call.argument(2, "timeout")))
-    yield
 
 
 def _managers(session: object) -> Iterator[object]:

@@ -6,18 +6,15 @@ Followed source: ``responses/__init__.py`` (``RequestsMock._on_request(adapter, 
 
 from __future__ import annotations
 
-from collections.abc import Generator
-
 from ..recorder import CONNECTION
 from ..timeouts import limits
-from .interface import Call, Instrumentation, Outcome, Probe
+from .interface import Call, Instrumentation, Probe
 
 instrumentation = Instrumentation("responses", "responses")
 
 
-@instrumentation.around("responses:RequestsMock._on_request")
-def mocked(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+@instrumentation.before("responses:RequestsMock._on_request")
+def mocked(probe: Probe, call: Call) -> None:
     request = probe.in_flight
     if request is not None:
         request.reached(CONNECTION, limits(call.kwargs.get("timeout")))
-    yield

@@ -8,12 +8,13 @@ is known), ``urllib3/response.py`` (``release_conn``, ``close``), ``urllib3/util
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from ..model import Advice
 from ..recorder import CONNECTION, UNKNOWN, Borrowed
 from ..timeouts import is_given, limits
-from .interface import Call, Instrumentation, Outcome, Probe
+from .interface import Call, End, Instrumentation, Outcome, Probe
 
 instrumentation = Instrumentation(
     "urllib3",
@@ -74,72 +75,67 @@ def pool_closed(probe: Probe, call: Call) -> None:
 
 
 # Named where both 1.26 and 2 have it, for managers and pools alike; the limits are not known yet.
-@instrumentation.around("urllib3.poolmanager:RequestMethods.request")
-@instrumentation.around("urllib3._async.poolmanager:AsyncRequestMethods.request", optional=True)
-def call_begins(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+@instrumentation.before("urllib3.poolmanager:RequestMethods.request")
+@instrumentation.before("urllib3._async.poolmanager:AsyncRequestMethods.request", optional=True)
+def call_begins(probe: Probe, call: Call) -> End | None:
     """Between this and ``urlopen`` the request is prepared, and garbage may be collected.
 
     The client need be no pool: google-auth's wraps one.
     """
-    client, method, url = call.instance, call.argument(0, "method", ""), call.argument(1, "url", "")
-    if getattr(client, "pool", None) is not None:
-        url = _url(client, str(url))
-    request = probe.begin(client, call.library, method, url, UNKNOWN, response_name="HTTPResponse")
-    outcome = yield
-    probe.end(request, outcome.error)
+    begun = probe.begin(call, _said, UNKNOWN, response_name="HTTPResponse")
+    return None if begun is None else partial(probe.end, begun)
 
 
-@instrumentation.around("urllib3.poolmanager:PoolManager.urlopen")
-@instrumentation.around("urllib3._async.poolmanager:AsyncPoolManager.urlopen", optional=True)
-def manager_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+@instrumentation.before("urllib3.poolmanager:PoolManager.urlopen")
+@instrumentation.before("urllib3._async.poolmanager:AsyncPoolManager.urlopen", optional=True)
+def manager_urlopen(probe: Probe, call: Call) -> End | None:
     manager = call.instance
-    probe.opened(manager, "pool", call.library)
+    known = probe.opened(manager, "pool", call.library)
     timeout = call.kwargs.get("timeout", manager.connection_pool_kw.get("timeout", _UNSET))
-    method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
-    request = probe.begin(manager, call.library, method, url, limits(timeout), response_name="HTTPResponse")
-    probe.sent(manager)
-    outcome = yield
-    probe.end(request, outcome.error)
+    begun = probe.begin(call, _said, limits(timeout), response_name="HTTPResponse")
+    probe.sent(known)
+    return None if begun is None else partial(probe.end, begun)
 
 
-@instrumentation.around("urllib3.connectionpool:HTTPConnectionPool.urlopen")
-@instrumentation.around("urllib3._async.connectionpool:AsyncHTTPConnectionPool.urlopen", optional=True)
-def pool_urlopen(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+@instrumentation.before("urllib3.connectionpool:HTTPConnectionPool.urlopen")
+@instrumentation.before("urllib3._async.connectionpool:AsyncHTTPConnectionPool.urlopen", optional=True)
+def pool_urlopen(probe: Probe, call: Call) -> End | None:
     pool = call.instance
-    number = probe.opened(pool, "pool", call.library)
+    known = probe.opened(pool, "pool", call.library)
     timeout = call.argument(7, "timeout", _UNSET)
     effective = limits(timeout if is_given(timeout) else pool.timeout)
-    request = probe.in_flight
+    sending = probe.in_flight
     begun = None
-    if request is None:
-        method, path = call.argument(0, "method", ""), call.argument(1, "url", "")
-        request = begun = probe.begin(
-            pool,
-            call.library,
-            method,
-            _url(pool, path),
-            effective,
-            layer=CONNECTION,
-            response_name="HTTPResponse",
-        )
+    if sending is None:
+        sending = begun = probe.begin(call, _said, effective, layer=CONNECTION, response_name="HTTPResponse")
+    else:
+        sending.reached(CONNECTION, effective)
     if pool.pool is not None:  # a closed pool refuses the request
-        probe.sent(pool)
-    if request is None:
-        yield
-        return
-    request.reached(CONNECTION, effective)
-    before, request.pool = request.pool, number
-    outcome = yield
-    request.pool = before
-    if outcome.error is None:
-        request.responses.append((outcome.result, _borrowed_by))
-    probe.end(begun, outcome.error)
+        probe.sent(known)
+    if sending is None:
+        return None
+    request, before = sending, sending.pool
+    request.pool = None if known is None else known.id
+
+    def ended(result: object, error: BaseException | None) -> None:
+        request.pool = before
+        if error is None:
+            request.responses.append((result, _borrowed_by))
+        probe.end(begun, result, error)
+
+    return ended
 
 
-def _url(pool: Any, path: str) -> str:
-    if not path.startswith("/"):
-        return path
-    return f"{pool.scheme}://{pool.host}{f':{pool.port}' if pool.port else ''}{path}"
+def _said(call: Call) -> tuple[object, object]:
+    method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
+    return method, _url(call.instance, str(url))
+
+
+def _url(client: Any, url: str) -> str:
+    """The whole URL: a pool is given the path alone."""
+    if getattr(client, "pool", None) is None or not url.startswith("/"):
+        return url
+    return f"{client.scheme}://{client.host}{f':{client.port}' if client.port else ''}{url}"
 
 
 # --- responses ----------------------------------------------------------------------------------------
