@@ -181,20 +181,18 @@ def _no_class() -> None:
     return None
 
 
+_DECIDING = frozenset({"user", "runner", "plugin"})
+
+
 def user_frame_below_plugin() -> bool:
     """Whether the user's code stands between the innermost call that this plugin observes and the next one."""
     frame: FrameType | None = sys._getframe(1)
-    outside = False
+    while frame is not None and classify(frame.f_code.co_filename) == "plugin":
+        frame = frame.f_back
     while frame is not None:
         kind = classify(frame.f_code.co_filename)
-        if kind == "user":
-            return True
-        if kind == "runner":
-            return False
-        if kind != "plugin":
-            outside = True
-        elif outside:
-            return False
+        if kind in _DECIDING:
+            return kind == "user"
         frame = frame.f_back
     return False
 

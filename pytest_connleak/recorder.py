@@ -278,10 +278,12 @@ class Recorder:
 
     def adopted_one(self, parent: object, child: object) -> None:
         """``parent`` answers for ``child``; to say it again costs next to nothing."""
-        ref, number = self._ref(child), self.find(parent)
-        if ref is not None and number is not None and ref.parent != number:
-            ref.parent = number
-            self._related(_new(Adopted, (number, (ref.id,))))
+        ref, answering = self._known.get(id(child)), self._known.get(id(parent))
+        if ref is None or answering is None or ref.parent == answering.id:
+            return
+        if ref() is child and answering() is parent:
+            ref.parent = answering.id
+            self._related(_new(Adopted, (answering.id, (ref.id,))))
 
     def disowned(self, child: object) -> None:
         """Nothing answers for ``child`` any more but who has it."""

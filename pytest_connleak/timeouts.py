@@ -39,7 +39,7 @@ def is_given(timeout: object) -> bool:
 
 def is_timeout_object(timeout: object) -> bool:
     """Whether it is a ``urllib3.Timeout``, of whichever copy of urllib3."""
-    return hasattr(type(timeout), "connect_timeout") and hasattr(timeout, "total")
+    return hasattr(timeout, "total") and hasattr(type(timeout), "connect_timeout")
 
 
 def _is_limit(seconds: object) -> bool:

@@ -51,9 +51,12 @@ def connection_closed(probe: Probe, call: Call) -> Generator[None, Outcome, None
         probe.closed_with(number)
 
 
-def _is_finalizing(_: Probe, response: object) -> bool:
-    """io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it."""
-    return getattr(response, "_finalizing", False)
+def _is_finalizing(_: Probe, response: http.client.HTTPResponse) -> bool:
+    """io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it.
+
+    One that was read to its end has nothing more to close.
+    """
+    return getattr(response, "_finalizing", False) and response.fp is not None
 
 
 @instrumentation.around("http.client:HTTPResponse.close", when=_is_finalizing)
