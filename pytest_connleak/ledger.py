@@ -130,8 +130,11 @@ class Ledger:
                 self._adopt(event)
             elif isinstance(event, Unlimited):
                 self._unlimited.setdefault(event.owner, []).append(event)
-            elif event.id in lives:
-                self._live_on(lives[event.id], event)
+            else:
+                if isinstance(event, Connected) and event.active:  # of whatever is gone the other end may be here
+                    self.note_local_end(event.connection.local)
+                if event.id in lives:
+                    self._live_on(lives[event.id], event)
 
     def _live_on(self, life: _Life, event: _LifeEvent) -> None:
         if isinstance(event, Collected):
@@ -206,8 +209,6 @@ class Ledger:
 
     def _connect(self, life: _Life, event: Connected) -> None:
         life.active = life.active or event.active
-        if event.active:
-            self.note_local_end(event.connection.local)
         for holder in (life, *self._above(life)):
             self._note_connection(holder, event.id, event.connection)
 

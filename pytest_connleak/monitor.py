@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,7 @@ from .ledger import Ledger
 from .model import PROCESS, Connection, Evidence, Finding, Frame, Held, Origin, Owner, State, Tracked, Verdict
 from .recorder import Recorder
 from .settings import Local, Settings
+from .transients import lasting
 from .triage import triage
 from .untouched import System
 
@@ -361,10 +362,10 @@ class Monitor:
 
     def _drain(self) -> None:
         with self._lock:
-            events: Iterable[Any] = self._recorder.hand_over()
+            events: Sequence[Any] = self._recorder.hand_over()
             if self._book is not None:
-                events = self._book.without_traffic(events)
-            self._ledger.apply(events)
+                events = tuple(self._book.without_traffic(events))
+            self._ledger.apply(lasting(events))
 
     def _drain_if_idle(self) -> None:
         """Called wherever the program is: in a finalizer or the handler of a signal, too, that runs within a drain."""

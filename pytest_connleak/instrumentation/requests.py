@@ -6,7 +6,6 @@ Followed sources: ``requests/sessions.py`` and ``requests/adapters.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
 from ..model import Advice
@@ -116,12 +115,16 @@ def adapter_send(probe: Probe, call: Call) -> None:
         request.reached(ADAPTER, limits(call.argument(2, "timeout")))
 
 
-def _managers(session: object) -> Iterator[object]:
+def _managers(session: object) -> list[object]:
     """The pool managers of a session's adapters, also those for proxies, and the pools for Unix sockets."""
+    managers: list[object] = []
     for adapter in list(getattr(session, "adapters", {}).values()):
         attributes = getattr(adapter, "__dict__", {})
         if "poolmanager" in attributes:
-            yield attributes["poolmanager"]
-        yield from list(attributes.get("proxy_manager", {}).values())
-        # docker's and requests-unixsocket's; their mapping has no other way to look without using it.
-        yield from list(getattr(attributes.get("pools"), "_container", {}).values())
+            managers.append(attributes["poolmanager"])
+        if attributes.get("proxy_manager"):
+            managers += list(attributes["proxy_manager"].values())
+        if "pools" in attributes:
+            # docker's and requests-unixsocket's; their mapping has no other way to look without using it.
+            managers += list(getattr(attributes["pools"], "_container", {}).values())
+    return managers
