@@ -19,12 +19,10 @@ import re
 import site
 import sys
 import sysconfig
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache, lru_cache
-from operator import is_
 from types import CodeType, FrameType
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import pluggy
 
@@ -100,85 +98,25 @@ def classify(filename: str) -> FileKind:
 def capture(made: type | None = None) -> RawStack:
     """The stack of the caller, innermost first, without this plugin's frames, up to the test runner.
 
-    A program makes most of its objects at few places: where one was made before, by the same calls, the stack of then
-    is given again.  So it costs less to ask, and ten thousand sessions of one line hold one stack.
-
     Args:
         made: the class whose instance is being made; its own constructors are left out, so that the
             line which says ``Client()`` is found and not the ``super().__init__()`` within.
     """
-    innermost = sys._getframe(1)
-    frame: FrameType | None = innermost
-    codes: list[CodeType] = []
-    instructions: list[int] = []
-    runner = _runner
-    for _ in _DEPTH:
-        if frame is None:
-            break
-        code = frame.f_code
-        if code is runner:
-            break
-        codes.append(code)
-        instructions.append(frame.f_lasti)
-        frame = frame.f_back
-    way = tuple(instructions)
-    known = _known_stacks.get(way)
-    # Not by equality: the same function in a copy of the file is equal.
-    if known is not None and known.made() is made and all(map(is_, known.codes, codes)):
-        return known.stack
-    return _capture(innermost, made, codes, way)
-
-
-class _Known(NamedTuple):
-    """A stack that was captured before, of whose class, and of which calls."""
-
-    made: Callable[[], type | None]
-    """A weak reference: a test's classes are its own."""
-    codes: list[CodeType]
-    stack: RawStack
-
-
-# Twice as many as are kept: each call may have this plugin's frame around it.
-_DEPTH = (None,) * (2 * MAX_FRAMES)
-# Stacks of late, by the instructions at which the calls were.
-_known_stacks: dict[tuple[int, ...], _Known] = {}
-MAX_KNOWN = 256
-# The function of the runner that was met last: walks end there.
-_runner: CodeType | None = None
-
-
-def _capture(innermost: FrameType, made: type | None, codes: list[CodeType], way: tuple[int, ...]) -> RawStack:
-    """The stack from a frame on; what was walked to find it is noted, unless it goes on beyond that."""
-    global _runner
+    frame: FrameType | None = sys._getframe(1)
     stack: list[RawFrame] = []
     constructing = made is not None
-    is_whole = True
-    frame: FrameType | None = innermost
-    for _ in _DEPTH:
-        if frame is None or len(stack) == MAX_FRAMES:
-            break
+    while frame is not None and len(stack) < MAX_FRAMES:
         code = frame.f_code
         kind = classify(code.co_filename)
         if kind == "runner":
-            _runner = code
             if stack:
                 break
-            is_whole = False
         elif kind != "plugin":
             constructing = constructing and _constructs(code, made)
             if not constructing:
                 stack.append((code, frame.f_lasti, frame.f_globals.get("__name__", "")))
         frame = frame.f_back
-    captured = tuple(stack)
-    if is_whole:
-        if len(_known_stacks) >= MAX_KNOWN:
-            _known_stacks.clear()
-        _known_stacks[way] = _Known(_no_class if made is None else weakref.ref(made), codes, captured)
-    return captured
-
-
-def _no_class() -> None:
-    return None
+    return tuple(stack)
 
 
 _DECIDING = frozenset({"user", "runner", "plugin"})
@@ -333,7 +271,6 @@ def _qualified_name(code: CodeType) -> str:
 def forget_sources() -> None:
     """A file may have been edited since another run in this process."""
     _qualified_name.cache_clear()
-    _known_stacks.clear()
     linecache.checkcache()
 
 

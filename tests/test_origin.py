@@ -1,4 +1,4 @@
-"""What a captured stack says, whether it is captured or one that was captured before is given again."""
+"""What a captured stack says."""
 
 from __future__ import annotations
 
@@ -7,15 +7,8 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from pytest_connleak import origin
 from pytest_connleak.model import RawStack
-
-
-@pytest.fixture(autouse=True)
-def nothing_known() -> None:
-    origin.forget_sources()
 
 
 def place(stack: RawStack) -> tuple[str, int]:
@@ -31,11 +24,6 @@ def loaded(path: Path, source: str) -> dict[str, Callable[..., RawStack]]:
     names: dict[str, Callable[..., RawStack]] = {"__name__": path.stem}  # type: ignore[dict-item]  # as a module has it
     exec(compile(source, str(path), "exec"), names)
     return names
-
-
-def test_the_same_calls_give_the_same_stack() -> None:
-    first, second = (origin.capture() for _ in range(2))
-    assert first is second
 
 
 def test_another_line_is_another_place() -> None:
@@ -105,11 +93,3 @@ def test_a_deep_recursion_is_cut() -> None:
         return deep(calls - 1) if calls else origin.capture()
 
     assert [len(deep(calls)) for calls in (500, 500, origin.MAX_FRAMES)] == [origin.MAX_FRAMES] * 3
-
-
-def test_only_so_many_are_kept(tmp_path: Path) -> None:
-    lines = 3 * origin.MAX_KNOWN
-    source = "def made(capture):\n    return [\n" + "        capture(),\n" * lines + "    ]\n"
-    stacks = loaded(tmp_path / "many.py", source)["made"](origin.capture)
-    assert len({place(stack) for stack in stacks}) == lines  # type: ignore[arg-type]  # a list of them
-    assert len(origin._known_stacks) <= origin.MAX_KNOWN
