@@ -226,11 +226,19 @@ class Recorder:
     # --- resources ------------------------------------------------------------------------------------
 
     def opened(
-        self, obj: object, kind: ResourceKind, library: str, *, name: str = "", traits: frozenset[str] = _NO_TRAITS
+        self,
+        obj: object,
+        kind: ResourceKind,
+        library: str,
+        *,
+        name: str = "",
+        traits: frozenset[str] = _NO_TRAITS,
+        stack: RawStack | None = None,
     ) -> Known | None:
         """An object came to be (or is seen for the first time); return what is known of it.
 
-        None stands for an object of a class without weak references: it cannot be followed.
+        None stands for an object of a class without weak references: it cannot be followed.  The ``stack`` is the one
+        of now, unless it is said that nobody will ask for it.
         """
         known = self._known.get(id(obj))
         if known is not None and known() is obj:
@@ -240,7 +248,8 @@ class Recorder:
             ref = Known(obj, self.events.append)
         except TypeError:
             return None
-        stack = self._stack(type(obj))
+        if stack is None:
+            stack = self._stack(type(obj))
         number = next(self._numbers)
         key = id(obj)
         ref.id, ref.key, ref.kind, ref.start = number, key, kind, _thread.started
@@ -293,8 +302,8 @@ class Recorder:
             self._related(_new(Disowned, (ref.id,)))
 
     def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> None:
-        """An object came to be while the resource ``parent`` was at work for a request, which answers for it."""
-        known = self.opened(obj, kind, library)
+        """An object came to be while the resource ``parent`` was at work for a request; it answers for that."""
+        known = self.opened(obj, kind, library, stack=())
         if known is not None:
             self._related(_new(Adopted, (parent, (known.id,))))
 
