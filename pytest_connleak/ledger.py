@@ -119,6 +119,7 @@ class Ledger:
         lives = self._lives
         for event in events:
             if isinstance(event, Opened):
+                event = event._replace(stack=origin.shared(event.stack))  # the same, in less memory
                 life = lives[event.id] = _Life(event, event.owner)
                 if event.kind == "socket":
                     self.open_sockets += 1

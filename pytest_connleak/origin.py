@@ -119,6 +119,21 @@ def capture(made: type | None = None) -> RawStack:
     return tuple(stack)
 
 
+# By the addresses of their code, which they keep, and the instructions.
+_shared: dict[tuple[tuple[int, int], ...], RawStack] = {}
+MAX_SHARED = 256
+
+
+def shared(raw: RawStack) -> RawStack:
+    """The stack of the same calls that was seen first: ten thousand sessions of one line hold one stack.
+
+    Not by equality: the code of a copy of a file is equal, and is another place.
+    """
+    if len(_shared) >= MAX_SHARED:
+        _shared.clear()
+    return _shared.setdefault(tuple((id(code), instruction) for code, instruction, _ in raw), raw)
+
+
 _DECIDING = frozenset({"user", "runner", "plugin"})
 
 
@@ -271,6 +286,7 @@ def _qualified_name(code: CodeType) -> str:
 def forget_sources() -> None:
     """A file may have been edited since another run in this process."""
     _qualified_name.cache_clear()
+    _shared.clear()
     linecache.checkcache()
 
 

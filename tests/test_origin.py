@@ -93,3 +93,24 @@ def test_a_deep_recursion_is_cut() -> None:
         return deep(calls - 1) if calls else origin.capture()
 
     assert [len(deep(calls)) for calls in (500, 500, origin.MAX_FRAMES)] == [origin.MAX_FRAMES] * 3
+
+
+def test_stacks_of_the_same_calls_are_one() -> None:
+    first, second = (origin.capture() for _ in range(2))
+    assert first is not second
+    assert origin.shared(first) is origin.shared(second)
+
+
+def test_stacks_of_equal_files_are_two(tmp_path: Path) -> None:
+    source = "def made(capture): return capture()\n"
+    here, there = (loaded(tmp_path / name / "test_it.py", source)["made"] for name in ("here", "there"))
+    stacks = [made(origin.capture) for made in (here, there)]
+    assert [place(origin.shared(stack)) for stack in stacks] == [place(stack) for stack in stacks]
+
+
+def test_only_so_many_are_shared(tmp_path: Path) -> None:
+    lines = 3 * origin.MAX_SHARED
+    source = "def made(capture):\n    return [\n" + "        capture(),\n" * lines + "    ]\n"
+    stacks = loaded(tmp_path / "many.py", source)["made"](origin.capture)
+    assert len({place(origin.shared(stack)) for stack in stacks}) == lines  # type: ignore[arg-type]  # a list of them
+    assert len(origin._shared) <= origin.MAX_SHARED
