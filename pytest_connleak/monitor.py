@@ -278,10 +278,12 @@ class Monitor:
 
     def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
         self._await_finalizers()
-        for generation in (1, 2):  # what a test leaves is young; a full collection takes ten times as long
-            if self._alive(ending) or self._strangers_of(ending):
-                garbage.collect(generation)
-                self._drain()
+        if self._alive(ending) or self._strangers_of(ending):
+            garbage.collect(generation=1)  # what a test leaves is young; a full collection takes ten times as long
+            self._drain()
+        if self._strangers_of(ending) or not self._surely_held(self._alive(ending), around):
+            garbage.collect()
+            self._drain()
         if self._alive(ending) or self._strangers_of(ending):
             self._wait(ending, min(MOMENT, self.settings.grace))
         held = self._holders(ending, around)
@@ -306,6 +308,21 @@ class Monitor:
         for inode in self._strangers_of(ending):
             del self._strangers[inode]
         return Verdict(judged)
+
+    def _surely_held(self, alive: Sequence[Finding], around: Surroundings) -> bool:
+        """Whether no garbage has these: who held the last one of the same line holds each, and nothing else does."""
+        others = {f.resource: self._holders_by_site.get(_site(f)) for f in alive if f.resource is not None}
+        if None in others.values():
+            return False
+        try:
+            objects = self._recorder.objects(others)
+            if any(sys.getrefcount(objects[number]) != _REFERENCES + 1 for number in objects):
+                return False
+            search = _search(around, objects)
+            return all(search.same_holder(objects[number], others[number]) is not None for number in objects)
+        except Exception as error:
+            self.fault("search for holders", error)
+            return False
 
     def _alive(self, ending: Sequence[Owner]) -> list[Finding]:
         """What would be reported now, and still exists."""
@@ -497,6 +514,10 @@ class Monitor:
                 )
             )
         return found
+
+
+# What a dictionary's value has for references where it is asked like this, by the dictionary and the question.
+_REFERENCES = (lambda objects: sys.getrefcount(objects[0]))({0: object()})
 
 
 def _search(around: Surroundings, objects: dict[int, object]) -> Search:

@@ -861,3 +861,78 @@ def test_what_closes_it_is_garbage(pytester: pytest.Pytester, run: RunTests) -> 
     ran = run()
     assert ran.outcomes == {"passed": 3}
     assert [f["nodeid"].rpartition("::")[2] for f in ran.findings] == ["test_keeps"]
+
+
+def test_what_closes_it_is_old_garbage(pytester: pytest.Pytester, run: RunTests) -> None:
+    """A young generation does not have it any more; so what else refers to a session that is held as ever counts."""
+    pytester.makepyfile(myapp=KEEPS_ALL)
+    pytester.makepyfile("""
+        import gc
+
+        import myapp
+
+
+        def drop_an_old_one():
+            client = myapp.Client()
+            for _ in range(3):
+                gc.collect()
+            assert not any(it is client for young in (0, 1) for it in gc.get_objects(generation=young))
+
+
+        def test_keeps():
+            myapp.make()
+
+
+        def test_drops():
+            drop_an_old_one()
+
+
+        def test_drops_another():
+            drop_an_old_one()
+    """)
+    ran = run()
+    assert ran.outcomes == {"passed": 3}
+    assert [f["nodeid"].rpartition("::")[2] for f in ran.findings] == ["test_keeps"]
+
+
+def test_what_is_held_as_ever_costs_no_full_collection(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(myapp=KEEPS_ALL)
+    pytester.makeconftest("""
+        import gc
+
+        FULL = []
+
+
+        def note(phase, info):
+            FULL.append(phase) if info["generation"] == 2 else None
+
+
+        def pytest_sessionstart():
+            gc.callbacks.append(note)
+
+
+        def pytest_runtest_logreport(report):
+            if report.when == "call":
+                print("full:", FULL.count("start"))
+                FULL.clear()
+
+
+        def pytest_unconfigure():
+            gc.callbacks.remove(note)
+    """)
+    pytester.makepyfile("""
+        import gc
+
+        import myapp
+        import pytest
+
+        gc.disable()
+
+
+        @pytest.mark.parametrize("n", range(4))
+        def test_keeps(n):
+            myapp.make()
+    """)
+    ran = run("--connleak=warn", "-s")
+    assert sorted(f["status"] for f in ran.findings) == [*["leak"] * 3, "shared"]
+    assert [int(line.rpartition(" ")[2]) for line in ran.result.outlines if "full:" in line] == [1, 0, 0, 0]
