@@ -7,7 +7,7 @@ where to read more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from itertools import islice
 from typing import NamedTuple
 
@@ -58,6 +58,13 @@ def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
         yield (Text("fixed, --connleak-prune-baseline removes it: ", "note"), Text(fixed))
     for reason in report.failures:
         yield (Text("the run fails: ", "error"), Text(reason))
+
+
+def baseline_written(path: str, before: Set[str], now: Set[str]) -> Row:
+    """The row that says what became of the baseline, by its entries."""
+    entries = "1 entry" if len(now) == 1 else f"{len(now)} entries"
+    changes = f"{len(now - before)} added, {len(before - now)} removed"
+    return (Text(f"baseline {path}: ", "note"), Text(f"{entries}, {changes}"))
 
 
 def statistics(report: Report) -> Iterator[Row]:
