@@ -152,7 +152,7 @@ def read_mode(config: pytest.Config) -> Mode:
     given = _given(config, "connleak")
     if given is not None:
         return cast("Mode", settings.choice(given, Mode, "--connleak"))
-    return cast("Mode", settings.choice(config.getini("connleak"), Mode, "ini option connleak"))
+    return cast("Mode", _choice_in_file(config, "connleak", Mode))
 
 
 def wants_statistics(config: pytest.Config) -> bool:
@@ -180,34 +180,47 @@ def read(config: pytest.Config, kinds: tuple[str, ...]) -> Settings:
     Raises:
         SettingError: naming the option and what it may be.
     """
-    mode, require = read_mode(config), config.getini("connleak_require")
+    mode, require = read_mode(config), _in_file(config, "connleak_require")
     baseline = _baseline_path(config, mode) if _runs_tests(config) else None
     return Settings(
         mode=mode,
         mode_given=config.option.connleak is not None,
-        levels=settings.levels(config.getini("connleak_levels"), kinds, "ini option connleak_levels"),
+        levels=settings.levels(_in_file(config, "connleak_levels"), kinds, "ini option connleak_levels"),
         selected=_kinds(config, "--connleak-select", kinds),
         deselected=_kinds(config, "--connleak-ignore", kinds),
         ignores=tuple(
             settings.ignore(line, kinds, "ini option connleak_ignore") for line in config.getini("connleak_ignore")
         ),
-        require=cast("Require", settings.choice(require, Require, "ini option connleak_require")) if require else None,
-        shared=cast(
-            "SharedPolicy",
-            settings.choice(config.getini("connleak_shared"), SharedPolicy, "ini option connleak_shared"),
-        ),
-        library=cast(
-            "LibraryPolicy",
-            settings.choice(config.getini("connleak_library"), LibraryPolicy, "ini option connleak_library"),
-        ),
-        grace=settings.seconds(config.getini("connleak_grace"), "ini option connleak_grace"),
+        require=cast("Require", _choice_in_file(config, "connleak_require", Require)) if require else None,
+        shared=cast("SharedPolicy", _choice_in_file(config, "connleak_shared", SharedPolicy)),
+        library=cast("LibraryPolicy", _choice_in_file(config, "connleak_library", LibraryPolicy)),
+        grace=settings.seconds(_in_file(config, "connleak_grace"), "ini option connleak_grace"),
         reports=tuple(_report_file(text, config) for text in config.getoption("connleak_report")),
         baseline=baseline,
         update_baseline=baseline is not None and config.getoption("connleak_update_baseline"),
         prune_baseline=baseline is not None and config.getoption("connleak_prune_baseline"),
-        strict_baseline=config.getini("connleak_strict_baseline"),
+        strict_baseline=_switch_in_file(config, "connleak_strict_baseline"),
         statistics=config.getoption("connleak_stats"),
     )
+
+
+def _in_file(config: pytest.Config, name: str) -> str:
+    """An ini option that is one text; in TOML somebody may have written a list."""
+    value = config.getini(name)
+    if not isinstance(value, str):
+        raise SettingError(f"ini option {name}: {value!r} is a list; write it as one string")
+    return value
+
+
+def _choice_in_file(config: pytest.Config, name: str, allowed: object) -> str:
+    return settings.choice(_in_file(config, name), allowed, f"ini option {name}")
+
+
+def _switch_in_file(config: pytest.Config, name: str) -> bool:
+    try:
+        return bool(config.getini(name))
+    except (ValueError, pytest.UsageError) as error:  # which pytest raises depends on its version; neither has the name
+        raise SettingError(f"ini option {name}: {error}; write true or false") from None
 
 
 def _kinds(config: pytest.Config, option: str, kinds: tuple[str, ...]) -> frozenset[str]:
@@ -227,7 +240,7 @@ def _baseline_path(config: pytest.Config, mode: Mode) -> str | None:
     Raises:
         SettingError: if it must not, or cannot, be written here.
     """
-    given, in_file = config.getoption("connleak_baseline"), config.getini("connleak_baseline")
+    given, in_file = config.getoption("connleak_baseline"), _in_file(config, "connleak_baseline")
     update, prune = config.getoption("connleak_update_baseline"), config.getoption("connleak_prune_baseline")
     if update and prune:
         raise SettingError(

@@ -106,7 +106,7 @@ class Plugin:
 
     def pytest_report_header(self) -> str:
         checked = [kind for kind in rules.KINDS if self.settings.level(kind) != "off"]
-        header = f"connleak: {self.settings.mode}; checks {', '.join(checked)}"
+        header = f"connleak: {self.settings.mode}; checks {', '.join(checked) or 'nothing'}"
         if self.config.get_verbosity() <= 0:
             return header
         from .instrumentation import watched
