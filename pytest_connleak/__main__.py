@@ -95,7 +95,10 @@ def _merge(options: argparse.Namespace) -> int:
     with Progress("writing reports", len(chosen)) as progress:
         for file in chosen:
             progress.step(file.path)
-            formats.named(file.format).write(report, file.path)
+            try:
+                formats.named(file.format).write(report, file.path)
+            except OSError as error:
+                raise OSError(f"{file.path}: cannot be written ({error.strerror or error})") from None
     return FAILED if report.fails else PASSED
 
 

@@ -32,7 +32,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--connleak-report",
         metavar="PATH",
-        action="append",
+        action=_Reports,
         default=[],
         help="write the findings to a file; the ending chooses the format, or its name before the path "
         f"(gitlab:codequality.json): {', '.join(formats.NAMES)}; may be repeated",
@@ -128,13 +128,28 @@ class _Mode(argparse.Action):
         return get_args(Mode)
 
 
-class _KindLists(argparse.Action):
-    """As ``append``; a shell that completes through argcomplete is offered the kinds, also after a comma."""
+class _Append(argparse.Action):
+    """As ``append``, to which argparse lets nobody add what a shell is offered."""
 
     def __call__(
         self, parser: object, namespace: argparse.Namespace, values: Any, option_string: object = None
     ) -> None:
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+
+
+class _Reports(_Append):
+    """A shell that completes through argcomplete is offered files, also after the name of a format."""
+
+    @staticmethod
+    def completer(prefix: str, **_: object) -> list[str]:
+        from argcomplete.completers import FilesCompleter
+
+        name, colon, path = prefix.rpartition(":")
+        return [f"{name}{colon}{file}" for file in FilesCompleter()(path)]
+
+
+class _KindLists(_Append):
+    """A shell that completes through argcomplete is offered the kinds, also after a comma."""
 
     @staticmethod
     def completer(prefix: str, **_: object) -> list[str]:

@@ -102,6 +102,7 @@ def test_a_clean_merge_passes(pytester: pytest.Pytester, run: RunTests) -> None:
         (("mrge", "report.json"), "invalid choice: 'mrge'"),
         ((), "arguments are required"),
         (("merge", "report.json", "--report", "no/all.json"), "there is no directory no; make it"),
+        (("merge", "report.json", "--report", "json:/dev/full"), "/dev/full: cannot be written (No space"),
         (("show", "report.txt"), "report.txt: JSON, but not a report"),
         (("show", "nowhere.json"), "nowhere.json: there is no such file"),
     ],
