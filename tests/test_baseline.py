@@ -555,5 +555,13 @@ def test_an_unknown_kind_in_the_file_is_named(tmp_path: Path) -> None:
         baseline.load(str(file), "", KINDS)
 
 
+def test_an_entry_is_shown_as_text(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(test_it="def test_it(): pass")
+    active = SESSION.replace("client", "\x1b[2J")
+    (pytester.path / "known.txt").write_text(f"{active}  # test_it.py::test_it\n")
+    shown = run(*GATE, report=False, here=True).section
+    assert f"fixed, --connleak-prune-baseline removes it: {active}".replace("\x1b", "\\x1b") in shown
+
+
 def test_a_file_that_cannot_be_read_renames_no_test(tmp_path: Path) -> None:
     assert not known(OLD_NAME, root=str(tmp_path)).covers(RENAMED)

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pages import entry
+from pages import entry, step
 from pytest_connleak import formats, rules
-from pytest_connleak.formats import github, gitlab, junit, md, sarif
+from pytest_connleak.formats import github, gitlab, junit, md, sarif, terminal
 from pytest_connleak.formats import json as json_format
 from pytest_connleak.report import Entry, Line, Report, safe
 
@@ -292,6 +292,52 @@ def test_all_formats_tell_the_same_of_anything(found: list[Entry]) -> None:
 
 
 # --- SARIF ------------------------------------------------------------------------------------------------
+
+
+def test_a_report_that_somebody_else_made_is_refused_or_rendered() -> None:
+    """Whatever the types of its values."""
+    line = Line("shop.py", 3, "f")
+    one = entry(library_stack=(line,), held_path=("shop", ".client"))
+    whole = json.loads(
+        json_format.render(report(one, timeline=[step()], versions={"Python": "3.11"}, faults={"a": "b"}))
+    )
+    places: list[dict[str, Any]] = [
+        whole,
+        whole["findings"][0],
+        whole["findings"][0]["stack"][0],
+        whole["findings"][0]["connections"][0],
+        whole["timeline"][0],
+        whole["tests"],
+        whole["versions"],
+    ]
+    refused = 0
+    for place, key in [(each, key) for each in places for key in each]:
+        right = place[key]
+        for place[key] in (None, 5, "x", [], [1], [None], {}, {"a": 1}):
+            try:
+                read = json_format.parse(json.dumps(whole))
+            except ValueError:
+                refused += 1
+            else:
+                for name in formats.NAMES:
+                    formats.named(name).render(read)
+                terminal.text(read)
+        place[key] = right
+    assert refused > 100
+
+
+def test_a_report_that_somebody_else_made_is_text_and_no_more() -> None:
+    """A terminal obeys nothing in it, and no line of it looks as if it were the program's."""
+    active = "x\x1b[2J\n\rconnleak: no leaks"
+    whole = json.loads(json_format.render(report(entry(), failures=[active], fixed=[active], faults={active: active})))
+    for key in ("nodeid", "path", "function", "object", "message", "held_by", "source", "reason"):
+        whole["findings"][0][key] = active
+    whole["findings"][0]["help"] = "one\x1b[2J\ntwo"
+    read = json_format.parse(json.dumps(whole))
+    for shown in (terminal.text(read), json_format.render(read)):
+        assert "\x1b" not in shown
+        assert "\nconnleak: no leaks" not in shown
+    assert read.entries[0].help == "one\\x1b[2J\ntwo"
 
 
 @awkward
