@@ -224,13 +224,10 @@ def test_pyproject_toml(pytester: pytest.Pytester, run: RunTests) -> None:
     assert "as agreed with C# people" in "\n".join(ran.section)
 
 
-@pytest.mark.filterwarnings("ignore:Passing a value that is not a string")
-@pytest.mark.parametrize(
-    "name", ["connleak", "connleak_levels", "connleak_require", "connleak_grace", "connleak_baseline"]
-)
+@pytest.mark.parametrize("name", ["connleak", "connleak_levels", "connleak_baseline"])
 def test_a_list_in_toml_where_a_string_belongs(name: str, pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyprojecttoml(f'[tool.pytest.ini_options]\n{name} = ["warn"]\n')
-    wrong = run(report=False, here=True)
+    wrong = run(report=False)
     assert wrong.status == pytest.ExitCode.USAGE_ERROR
     assert f"ERROR: ini option {name}: ['warn'] is a list; write it as one string" in wrong.result.errlines
 
