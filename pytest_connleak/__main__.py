@@ -8,6 +8,7 @@ import difflib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from . import baseline, doctor, formats, gate, rules
 from .errors import SettingError
@@ -23,7 +24,7 @@ PASSED, FAILED, USAGE = 0, 1, 4
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit status is the one that a pytest run with the same findings has."""
-    parser = argparse.ArgumentParser(prog="python -m pytest_connleak", description=__doc__)
+    parser = _Parser(prog="python -m pytest_connleak", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     merging = commands.add_parser("merge", help="join the JSON reports of shards, and decide as if they were one run")
     merging.add_argument("reports", nargs="+", metavar="REPORT.json")
@@ -57,13 +58,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return PASSED
         return _merge(options)
     except (OSError, ValueError, SettingError) as error:
-        text = f"{error.filename}: there is no such file" if isinstance(error, FileNotFoundError) else str(error)
+        text = str(error)
+        if isinstance(error, FileNotFoundError):
+            text = f"{error.filename}: there is no such file"
+        elif isinstance(error, OSError) and error.filename is not None:
+            text = f"{error.filename}: {error.strerror}"
         print(f"{parser.prog} {options.command}: {text}", file=sys.stderr)
         return USAGE
 
 
+class _Parser(argparse.ArgumentParser):
+    """It exits as pytest does, also for its commands."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+
 def _merge(options: argparse.Namespace) -> int:
     root, kinds = os.path.abspath(options.rootdir), rules.described()
+    if not os.path.isdir(root):
+        raise SettingError(f"--rootdir: there is no directory {root}; name that in which the tests ran")
     chosen = [formats.chosen(path) for path in options.report]
     for file in chosen:
         must_be_writable(file.path)
@@ -80,7 +95,10 @@ def _merge(options: argparse.Namespace) -> int:
     with Progress("writing reports", len(chosen)) as progress:
         for file in chosen:
             progress.step(file.path)
-            formats.named(file.format).write(report, file.path)
+            try:
+                formats.named(file.format).write(report, file.path)
+            except OSError as error:
+                raise OSError(f"{file.path}: cannot be written ({error.strerror or error})") from None
     return FAILED if report.fails else PASSED
 
 

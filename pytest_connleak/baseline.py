@@ -164,7 +164,10 @@ def load(path: str, root: str, kinds: Collection[str]) -> Baseline:
                     f"{path}:{number}: {text!r} is not of the form 'KIND OBJECT PATH::FUNCTION'; remove it"
                 )
             if _kind(text) not in kinds:
-                raise SettingError(f"{path}:{number}: {_kind(text)!r} is not one of the kinds {', '.join(kinds)}")
+                raise SettingError(
+                    f"{path}:{number}: {_kind(text)!r} is not one of the kinds {', '.join(kinds)}; remove the line, "
+                    "or use the pytest-connleak that wrote it"
+                )
             now = Known(int(entry["lines"] or 1), tuple(filter(None, (entry["tests"] or "").split(", "))))
             before = known.get(entry["fingerprint"])  # a file that was merged may have the same entry twice
             known[entry["fingerprint"]] = now if before is None else before.joined(now)

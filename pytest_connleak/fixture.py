@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import rules, settings
-from .errors import ConnectionLeakError
+from .errors import ConnectionLeakError, SettingError
 from .formats import terminal
 from .judge import Judge
 from .model import Owner
@@ -53,7 +53,11 @@ class Connleak:
         Raises:
             SettingError: if there is no such kind.
         """
-        ignores = [Ignore(settings.kind(kind, rules.KINDS, "connleak.ignore()"), "*", reason) for kind in kinds]
+        __tracebackhide__ = True
+        try:
+            ignores = [Ignore(settings.kind(kind, rules.KINDS, "connleak.ignore()"), "*", reason) for kind in kinds]
+        except SettingError as error:
+            raise error.with_traceback(None) from None  # the test's line is the one to look at
         if self.run is not None:
             self.run.judge.ignore(ignores)
 

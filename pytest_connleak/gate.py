@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from .baseline import VARIANTS, Baseline, Known, Ran, some
 from .fingerprint import plain_nodeid
-from .report import Entry, Report, Step, Tests, merge
+from .report import Entry, Report, Step, Tests, merge, safe
 
 # The findings that a baseline is about.  The others are listed for a reason of their own.
 ADOPTABLE = frozenset({"leak", "baseline"})
@@ -34,7 +34,7 @@ def decide(report: Report, baseline: Baseline, *, strict: bool) -> None:
         else entry
         for entry in report.entries
     ]
-    report.fixed = baseline.fixed(seen, ran_in(report)) if baseline.known else []
+    report.fixed = [*map(safe, baseline.fixed(seen, ran_in(report)))] if baseline.known else []
     failing = {entry.fingerprint for entry in report.failing}
     report.failures = [
         *report.gaps,

@@ -32,7 +32,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--connleak-report",
         metavar="PATH",
-        action="append",
+        action=_Reports,
         default=[],
         help="write the findings to a file; the ending chooses the format, or its name before the path "
         f"(gitlab:codequality.json): {', '.join(formats.NAMES)}; may be repeated",
@@ -128,13 +128,28 @@ class _Mode(argparse.Action):
         return get_args(Mode)
 
 
-class _KindLists(argparse.Action):
-    """As ``append``; a shell that completes through argcomplete is offered the kinds, also after a comma."""
+class _Append(argparse.Action):
+    """As ``append``, to which argparse lets nobody add what a shell is offered."""
 
     def __call__(
         self, parser: object, namespace: argparse.Namespace, values: Any, option_string: object = None
     ) -> None:
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+
+
+class _Reports(_Append):
+    """A shell that completes through argcomplete is offered files, also after the name of a format."""
+
+    @staticmethod
+    def completer(prefix: str, **_: object) -> list[str]:
+        from argcomplete.completers import FilesCompleter
+
+        name, colon, path = prefix.rpartition(":")
+        return [f"{name}{colon}{file}" for file in FilesCompleter()(path)]
+
+
+class _KindLists(_Append):
+    """A shell that completes through argcomplete is offered the kinds, also after a comma."""
 
     @staticmethod
     def completer(prefix: str, **_: object) -> list[str]:
@@ -152,7 +167,7 @@ def read_mode(config: pytest.Config) -> Mode:
     given = _given(config, "connleak")
     if given is not None:
         return cast("Mode", settings.choice(given, Mode, "--connleak"))
-    return cast("Mode", settings.choice(config.getini("connleak"), Mode, "ini option connleak"))
+    return cast("Mode", _choice_in_file(config, "connleak", Mode))
 
 
 def wants_statistics(config: pytest.Config) -> bool:
@@ -180,34 +195,47 @@ def read(config: pytest.Config, kinds: tuple[str, ...]) -> Settings:
     Raises:
         SettingError: naming the option and what it may be.
     """
-    mode, require = read_mode(config), config.getini("connleak_require")
+    mode, require = read_mode(config), _in_file(config, "connleak_require")
     baseline = _baseline_path(config, mode) if _runs_tests(config) else None
     return Settings(
         mode=mode,
         mode_given=config.option.connleak is not None,
-        levels=settings.levels(config.getini("connleak_levels"), kinds, "ini option connleak_levels"),
+        levels=settings.levels(_in_file(config, "connleak_levels"), kinds, "ini option connleak_levels"),
         selected=_kinds(config, "--connleak-select", kinds),
         deselected=_kinds(config, "--connleak-ignore", kinds),
         ignores=tuple(
             settings.ignore(line, kinds, "ini option connleak_ignore") for line in config.getini("connleak_ignore")
         ),
-        require=cast("Require", settings.choice(require, Require, "ini option connleak_require")) if require else None,
-        shared=cast(
-            "SharedPolicy",
-            settings.choice(config.getini("connleak_shared"), SharedPolicy, "ini option connleak_shared"),
-        ),
-        library=cast(
-            "LibraryPolicy",
-            settings.choice(config.getini("connleak_library"), LibraryPolicy, "ini option connleak_library"),
-        ),
-        grace=settings.seconds(config.getini("connleak_grace"), "ini option connleak_grace"),
+        require=cast("Require", _choice_in_file(config, "connleak_require", Require)) if require else None,
+        shared=cast("SharedPolicy", _choice_in_file(config, "connleak_shared", SharedPolicy)),
+        library=cast("LibraryPolicy", _choice_in_file(config, "connleak_library", LibraryPolicy)),
+        grace=settings.seconds(_in_file(config, "connleak_grace"), "ini option connleak_grace"),
         reports=tuple(_report_file(text, config) for text in config.getoption("connleak_report")),
         baseline=baseline,
         update_baseline=baseline is not None and config.getoption("connleak_update_baseline"),
         prune_baseline=baseline is not None and config.getoption("connleak_prune_baseline"),
-        strict_baseline=config.getini("connleak_strict_baseline"),
+        strict_baseline=_switch_in_file(config, "connleak_strict_baseline"),
         statistics=config.getoption("connleak_stats"),
     )
+
+
+def _in_file(config: pytest.Config, name: str) -> str:
+    """An ini option that is one text; in TOML somebody may have written a list."""
+    value = config.getini(name)
+    if not isinstance(value, str):
+        raise SettingError(f"ini option {name}: {value!r} is a list; write it as one string")
+    return value
+
+
+def _choice_in_file(config: pytest.Config, name: str, allowed: object) -> str:
+    return settings.choice(_in_file(config, name), allowed, f"ini option {name}")
+
+
+def _switch_in_file(config: pytest.Config, name: str) -> bool:
+    try:
+        return bool(config.getini(name))
+    except (ValueError, pytest.UsageError) as error:  # which pytest raises depends on its version; neither has the name
+        raise SettingError(f"ini option {name}: {error}; write true or false") from None
 
 
 def _kinds(config: pytest.Config, option: str, kinds: tuple[str, ...]) -> frozenset[str]:
@@ -227,7 +255,7 @@ def _baseline_path(config: pytest.Config, mode: Mode) -> str | None:
     Raises:
         SettingError: if it must not, or cannot, be written here.
     """
-    given, in_file = config.getoption("connleak_baseline"), config.getini("connleak_baseline")
+    given, in_file = config.getoption("connleak_baseline"), _in_file(config, "connleak_baseline")
     update, prune = config.getoption("connleak_update_baseline"), config.getoption("connleak_prune_baseline")
     if update and prune:
         raise SettingError(

@@ -13,7 +13,7 @@ from _pytest.doctest import DoctestItem
 
 from . import options, rules
 from .errors import SettingError
-from .failure import ATTRIBUTE, HAD_PASSED, worker_name
+from .failure import ATTRIBUTE, HAD_PASSED, findings_of, worker_name
 from .settings import Settings
 from .standby import Standby
 
@@ -106,7 +106,7 @@ class Plugin:
 
     def pytest_report_header(self) -> str:
         checked = [kind for kind in rules.KINDS if self.settings.level(kind) != "off"]
-        header = f"connleak: {self.settings.mode}; checks {', '.join(checked)}"
+        header = f"connleak: {self.settings.mode}; checks {', '.join(checked) or 'nothing'}"
         if self.config.get_verbosity() <= 0:
             return header
         from .instrumentation import watched
@@ -174,10 +174,9 @@ class Plugin:
     def account(self, report: pytest.TestReport) -> None:
         """A report was logged: of a test that ran here, or in a worker of pytest-xdist."""
         told = vars(report)
-        found = told.get(ATTRIBUTE)
-        if found:
+        if ATTRIBUTE in told:
             rerun = told.get("outcome") == "rerun"
-            self.tally().reported(found, worker_name(told.get("node")), rerun=rerun)
+            self.tally().reported(findings_of(report), worker_name(told.get("node")), rerun=rerun)
         if self.settings.lists_tests:
             # A test passes with its call, unless its setup or its teardown does not.
             passed = report.outcome == "passed" or HAD_PASSED in told

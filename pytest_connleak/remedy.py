@@ -72,8 +72,11 @@ def limit(request: Request, argument: str) -> str:
 
 
 def where_kept(tracked: Tracked) -> str:
-    """The global variable that keeps it alive, as an expression; empty if something else does, or nothing."""
-    held = tracked.held_by or ""
+    """The global variable that keeps it alive, as an expression; empty if something else does, or nothing.
+
+    A script's own variable is none: what it assigns can stand in a block, as in a function.
+    """
+    held = (tracked.held_by or "").removeprefix("__main__.")
     return held if _EXPRESSION.fullmatch(held) else ""
 
 
@@ -90,6 +93,8 @@ def public_name(frame: Frame) -> str:
 
 
 def _close_what_a_library_made(called: Frame) -> str:
+    if called.module.partition(".")[0] == "importlib":
+        return "close what this import made"
     name = public_name(called)
     what = f"the {name}" if called.function.endswith(".__init__") else f"what {name}() gave you"
     return f"close {what}, or use it in a with block"

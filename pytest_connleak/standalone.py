@@ -34,6 +34,9 @@ class Leaks(Sequence[Entry]):
     def __str__(self) -> str:
         return terminal.text(self.report)
 
+    def __repr__(self) -> str:
+        return f"<{terminal.counts(self.report)}>"
+
 
 @contextmanager
 def watch() -> Generator[Leaks, None, None]:

@@ -38,6 +38,7 @@ class Tally:
         self._shards: dict[str, list[Entry]] = {}
         self._used_ignores: set[str] = set()
         self._gaps: dict[str, None] = {}
+        self._written: list[terminal.Row] = []
         self._formats = {file.format: formats.named(file.format) for file in settings.reports}
         for chosen in self._formats.values():
             chosen.load()
@@ -161,7 +162,7 @@ class Tally:
         report = self.report
         last = terminal.counts(report) if report.entries or report.failures else ""
         annotations = github.render(report).splitlines() if github.wanted(os.environ) else []
-        return [*terminal.summary(report, verbose=verbose)], last, annotations
+        return [*terminal.summary(report, verbose=verbose), *self._written], last, annotations
 
     def statistics(self) -> list[terminal.Row]:
         """How the connections were used, if that is to be shown."""
@@ -175,6 +176,7 @@ class Tally:
         except OSError as error:
             self._not_written(f"baseline {path}", error)
         else:
+            self._written = [terminal.baseline_written(safe(path), self._baseline.known.keys(), new.known.keys())]
             self._baseline = new
 
     def _not_written(self, what: str, error: Exception) -> None:

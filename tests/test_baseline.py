@@ -368,6 +368,23 @@ def test_named_in_the_ini_file_it_is_relative_to_the_root(
     assert run(report=False, here=True).outcomes == {"passed": 1}
 
 
+def test_what_is_written_is_counted(pytester: pytest.Pytester, run: RunTests, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    leaks = "import requests\n\ndef test_a():\n    requests.Session()\n\ndef test_b():\n    requests.Session()\n"
+    file = pytester.makepyfile(leaks)
+
+    def said(*arguments: str) -> str:
+        outcome = run("--connleak-baseline=known.txt", *arguments, report=False, here=True)
+        assert outcome.status == 0
+        return next((row for row in outcome.section if row.startswith("baseline ")), "")
+
+    where = f"baseline {pytester.path / 'known.txt'}"
+    assert said("--connleak-update-baseline") == f"{where}: 2 entries, 2 added, 0 removed"
+    file.write_text(leaks.replace("Session()", "Session().close()", 1))
+    assert said("--connleak-prune-baseline") == f"{where}: 1 entry, 0 added, 1 removed"
+    assert said() == ""
+
+
 # --- what did not run is not fixed ----------------------------------------------------------------------------
 
 OLD_SUITE = {
@@ -533,8 +550,17 @@ def test_a_missing_baseline_hinders_no_one_who_runs_no_tests(
 def test_an_unknown_kind_in_the_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "known.txt"
     file.write_text(SESSION.replace("session", "sesion", 1))
-    with pytest.raises(SettingError, match=r"known\.txt:1: 'unclosed-sesion' is not one of the kinds missing-timeout,"):
+    said = r"known\.txt:1: 'unclosed-sesion' is not one of the kinds missing-timeout,.*; remove the line, or use"
+    with pytest.raises(SettingError, match=said):
         baseline.load(str(file), "", KINDS)
+
+
+def test_an_entry_is_shown_as_text(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(test_it="def test_it(): pass")
+    active = SESSION.replace("client", "\x1b[2J")
+    (pytester.path / "known.txt").write_text(f"{active}  # test_it.py::test_it\n")
+    shown = run(*GATE, report=False, here=True).section
+    assert f"fixed, --connleak-prune-baseline removes it: {active}".replace("\x1b", "\\x1b") in shown
 
 
 def test_a_file_that_cannot_be_read_renames_no_test(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def elsewhere(tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch) -> No
             id="a kind after another",
         ),
         pytest.param("pytest --connleak-report=l", {"leaks.json"}, id="a report"),
+        pytest.param("pytest --connleak-report gitlab:l", {"leaks.json"}, id="a report after its format"),
         pytest.param("pytest --connleak-baseline k", {"known.txt"}, id="a baseline"),
     ],
 )

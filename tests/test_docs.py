@@ -121,6 +121,16 @@ def test_the_options_are_those_of_help(run: RunTests) -> None:
     assert {*re.findall(r"^### `([-\w]+)", page, re.MULTILINE)} == there_are
 
 
+@pytest.mark.parametrize(("language", "file"), [("ini", "pytest.ini"), ("toml", "pyproject.toml")])
+def test_the_settings_that_are_shown_are_taken(
+    language: str, file: str, pytester: pytest.Pytester, run: RunTests
+) -> None:
+    [shown] = re.findall(rf"^```{language}\n(.*?)^```$", PAGES["docs/configuration.md"], re.MULTILINE | re.DOTALL)
+    (pytester.path / file).write_text(shown, encoding="utf-8")
+    pytester.makepyfile("def test_it(pytestconfig):\n    assert pytestconfig.getini('connleak_ignore')")
+    assert run("--strict-config", report=False, here=True).outcomes == {"passed": 1}
+
+
 @pytest.mark.parametrize("page", [name for name, text in PAGES.items() if "`ledger.py`" in text])
 def test_the_parts_that_are_named_are_there(page: str) -> None:
     package = documents.ROOT / "pytest_connleak"

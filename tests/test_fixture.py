@@ -145,6 +145,7 @@ def test_ignore(pytester: pytest.Pytester, run: RunTests) -> None:
     assert outcome.statuses == {"test_ignored": "ignored", "test_the_next_is_judged_again": "leak"}
     assert outcome.findings[0]["reason"] == "the server is told to hang up"
     outcome.result.stdout.fnmatch_lines(["*'unclosed-door' is not a kind of finding; the kinds are *"])
+    assert "settings.kind(" not in outcome.output, "its lines are no concern of who reads it"
 
 
 def test_open_lists_what_is_open(pytester: pytest.Pytester, run: RunTests) -> None:
@@ -202,6 +203,7 @@ def test_watch() -> None:
         forget()
     assert [(leak.kind, leak.function) for leak in leaks] == [("unclosed-session", "forget")]
     assert "connleak: 1 unclosed-session" in str(leaks)
+    assert repr(leaks) == "<connleak: 1 unclosed-session>"
     assert leaks[0].path is not None
     assert leaks[0].path.endswith("test_fixture.py")
 
@@ -245,4 +247,5 @@ def test_watch_in_a_script(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "--> script.py:3 in <module>" in done.stdout
+    assert "help: with requests.Session(...) as kept:" in done.stdout
     assert done.stdout.endswith("connleak: 1 unclosed-session\n")

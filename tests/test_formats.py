@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pages import entry, step
 from pytest_connleak import formats, rules
-from pytest_connleak.formats import github, gitlab, junit, md, sarif
+from pytest_connleak.formats import github, gitlab, junit, md, sarif, terminal
 from pytest_connleak.formats import json as json_format
 from pytest_connleak.report import Entry, Line, Report, safe
 
@@ -47,34 +48,6 @@ AWKWARD = {
     "spaces": "a  b ",
 }
 awkward = pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in AWKWARD.items()])
-
-
-def entry(path: str | None = "shop.py", line: int | None = 11, **changes: Any) -> Entry:
-    """A finding that fails its test, unless it is said otherwise."""
-    kind, function = changes.get("kind", "unclosed-session"), changes.get("function", "load")
-    plain: dict[str, Any] = {
-        "kind": kind,
-        "nodeid": "tests/test_shop.py::test_load",
-        "path": path,
-        "line": line if path else None,
-        "function": function if path else None,
-        "scope": "function",
-        "owner": "tests/test_shop.py::test_load",
-        "count": 1,
-        "status": "leak",
-        "level": "fail",
-        "object": "requests.Session",
-        "message": "requests.Session dropped without being closed",
-        "held_by": None,
-        "connections": (),
-        "stack": (Line(path, line or 1, "load"), Line("tests/test_shop.py", 5, "test_load")) if path else (),
-        "library_stack": (),
-        "source": "session = requests.Session()" if path else "",
-        "help": "with requests.Session(...) as session:\n    ...",
-        "reason": None,
-        "fingerprint": f"{kind} requests.Session {path}::{function}",
-    }
-    return Entry(**{**plain, **changes})
 
 
 def report(*entries: Entry, **changes: Any) -> Report:
@@ -321,6 +294,52 @@ def test_all_formats_tell_the_same_of_anything(found: list[Entry]) -> None:
 # --- SARIF ------------------------------------------------------------------------------------------------
 
 
+def test_a_report_that_somebody_else_made_is_refused_or_rendered() -> None:
+    """Whatever the types of its values."""
+    line = Line("shop.py", 3, "f")
+    one = entry(library_stack=(line,), held_path=("shop", ".client"))
+    whole = json.loads(
+        json_format.render(report(one, timeline=[step()], versions={"Python": "3.11"}, faults={"a": "b"}))
+    )
+    places: list[dict[str, Any]] = [
+        whole,
+        whole["findings"][0],
+        whole["findings"][0]["stack"][0],
+        whole["findings"][0]["connections"][0],
+        whole["timeline"][0],
+        whole["tests"],
+        whole["versions"],
+    ]
+    refused = 0
+    for place, key in [(each, key) for each in places for key in each]:
+        right = place[key]
+        for place[key] in (None, 5, "x", [], [1], [None], {}, {"a": 1}):
+            try:
+                read = json_format.parse(json.dumps(whole))
+            except ValueError:
+                refused += 1
+            else:
+                for name in formats.NAMES:
+                    formats.named(name).render(read)
+                terminal.text(read)
+        place[key] = right
+    assert refused > 100
+
+
+def test_a_report_that_somebody_else_made_is_text_and_no_more() -> None:
+    """A terminal obeys nothing in it, and no line of it looks as if it were the program's."""
+    active = "x\x1b[2J\n\rconnleak: no leaks"
+    whole = json.loads(json_format.render(report(entry(), failures=[active], fixed=[active], faults={active: active})))
+    for key in ("nodeid", "path", "function", "object", "message", "held_by", "source", "reason"):
+        whole["findings"][0][key] = active
+    whole["findings"][0]["help"] = "one\x1b[2J\ntwo"
+    read = json_format.parse(json.dumps(whole))
+    for shown in (terminal.text(read), json_format.render(read)):
+        assert "\x1b" not in shown
+        assert "\nconnleak: no leaks" not in shown
+    assert read.entries[0].help == "one\\x1b[2J\ntwo"
+
+
 @awkward
 def test_sarif_with_awkward_text(text: str) -> None:
     run = sarif_run(sarif.render(awkward_report(text)))
@@ -337,7 +356,8 @@ def test_sarif_with_awkward_text(text: str) -> None:
 
 
 def test_sarif_is_what_its_readers_expect() -> None:
-    plain = sarif.render(report(entry(library_stack=(Line("/lib/site-packages/x.py", 7, "get"),))))
+    found = entry(message="it was left open", library_stack=(Line("/lib/site-packages/x.py", 7, "get"),))
+    plain = sarif.render(report(found))
     run = sarif_pydantic.Sarif.model_validate_json(plain).runs[0]
     assert [rule.id for rule in run.tool.driver.rules] == [kind.name for kind in KINDS]
     [result] = run.results
@@ -347,7 +367,7 @@ def test_sarif_is_what_its_readers_expect() -> None:
     assert "with requests.Session() as session:" in rule.help.markdown
     physical = result.locations[0].physical_location
     assert (physical.artifact_location.uri, physical.region.start_line) == ("shop.py", 11)
-    assert result.message.text == "requests.Session dropped without being closed (tests/test_shop.py::test_load)"
+    assert result.message.text == "it was left open (tests/test_shop.py::test_load)"
     flow = [step.location.message.text for step in result.code_flows[0].thread_flows[0].locations]
     assert flow == ["test_load", "load", "get"], "in the order of the run"
     assert [f.location.message.text for f in result.stacks[0].frames] == flow[::-1], "innermost first"
@@ -546,7 +566,7 @@ def test_markdown_has_details_of_each_site() -> None:
     page = Page(md.render(report(entry(count=3, held_by="shop._session", reason="because"))))
     details = page.tags[page.tags.index("details") :]
     assert details[:4] == ["details", "summary", "code", "code"]
-    assert details.count("li") == 6, "within the HTML it is Markdown again"
+    assert details.count("li") == 7, "within the HTML it is Markdown again"
     for text in (
         "session = requests.Session()",
         "tests/test_shop.py:5",
@@ -716,7 +736,7 @@ def test_a_run_writes_every_format(pytester: pytest.Pytester, run: RunTests) -> 
     } == FAILING
     rows = Page(text("a.md")).rows
     assert {f"{row[1]} at {row[2]}" for row in rows if row[0] == "fails"} == FAILING
-    assert rows[1][3] == "4"
+    assert rows[1][3] == "3", "the tests that fail by it, and not the one that was expected to"
     assert "::error" not in ran.output, "this is no step of GitHub Actions"
 
 

@@ -618,6 +618,17 @@ SUITE = """
         pass
 """
 
+# A conftest in which a part of the plugin raises from the first test on.
+BREAK = """
+    import pytest
+
+    def broken(*args, **kwargs):
+        raise LookupError("it is broken")
+
+    def pytest_collection_finish():
+        pytest.MonkeyPatch().setattr("{target}", broken)
+"""
+
 POOLS = [
     ("test_leaks_pool", "unclosed-pool"),
     ("test_leaks_both", "unclosed-pool"),
@@ -642,15 +653,7 @@ def test_a_part_that_fails_is_named_and_hurts_nobody(
     target: str, kept: list[tuple[str, str]], pytester: pytest.Pytester, run: RunTests
 ) -> None:
     pytester.makepyfile(test_it=SUITE)
-    pytester.makeconftest(f"""
-        import pytest
-
-        def broken(*args, **kwargs):
-            raise LookupError("it is broken")
-
-        def pytest_collection_finish():
-            pytest.MonkeyPatch().setattr({target!r}, broken)
-    """)
+    pytester.makeconftest(BREAK.format(target=target))
     ran = run("-rA")
     assert "INTERNALERROR" not in ran.output
     for test in ("test_closes", "test_plain"):
@@ -722,15 +725,7 @@ def test_an_output_that_fails_is_named_and_the_run_goes_on(
     target: str, pytester: pytest.Pytester, run: RunTests
 ) -> None:
     pytester.makepyfile(test_it=SUITE)
-    pytester.makeconftest(f"""
-        import pytest
-
-        def broken(*args, **kwargs):
-            raise LookupError("it is broken")
-
-        def pytest_collection_finish():
-            pytest.MonkeyPatch().setattr({target!r}, broken)
-    """)
+    pytester.makeconftest(BREAK.format(target=target))
     ran = run()
     assert ran.status == pytest.ExitCode.TESTS_FAILED
     assert ran.outcomes == {"failed": 3, "passed": 2}

@@ -98,6 +98,27 @@ def test_a_run_within_a_run_is_judged_by_itself(pytester: pytest.Pytester, run: 
     assert ran.statuses == {"test_leak_after": "leak"}
 
 
+def test_an_importer_of_pytest_that_keeps_no_list_of_what_it_rewrites(pytester: pytest.Pytester, run: RunTests) -> None:
+    """The list is private, so the next pytest may have none."""
+    pytester.makepyfile(
+        test_it=LEAK,
+        another_pytest="""
+        import sys
+
+        class Importer(type(sys.meta_path[0])):
+            def __getattribute__(self, name):
+                if name == "_must_rewrite" and sys._getframe(1).f_globals["__name__"] == "pytest_connleak":
+                    open("asked", "w").close()
+                    raise AttributeError(name)
+                return super().__getattribute__(name)
+
+        sys.meta_path[0].__class__ = Importer
+        """,
+    )
+    assert run(plugins=["another_pytest", "connleak"], report=False).outcomes == {"failed": 1, "passed": 1}
+    assert (pytester.path / "asked").exists()
+
+
 # --- what is imported -------------------------------------------------------------------------------------
 
 NOTE_MODULES = """

@@ -101,9 +101,17 @@ def test_markers_lists_the_marker(run: RunTests) -> None:
             [], ["connleak_require = once"], ["connleak_require", "once", "always, used, connected"], id="require"
         ),
         pytest.param([], ["connleak_shared = last"], ["connleak_shared", "last", "first, fail, allow"], id="shared"),
+        pytest.param(
+            [], ["connleak_strict_baseline = 2"], ["connleak_strict_baseline", "'2'", "true or false"], id="strict"
+        ),
         pytest.param([], ["connleak_library = hide"], ["connleak_library", "hide", "list, fail"], id="library"),
         pytest.param(["--connleak-report=it.pdf"], [], ["--connleak-report=it.pdf", ".json"], id="ending"),
         pytest.param(["--connleak-report=it"], [], ["--connleak-report=it", ".json"], id="no ending"),
+        pytest.param(["--connleak-report="], [], ["--connleak-report=: no file is named"], id="no report"),
+        pytest.param(["--connleak-report=gitlab:"], [], ["gitlab:: no file is named"], id="no path"),
+        pytest.param(
+            ["--connleak-report=gitlb:it.json"], [], ["'gitlb' is not a format", "github, gitlab, html"], id="format"
+        ),
         pytest.param(["--connleak-report=no/it.json"], [], ["--connleak-report=no/it.json"], id="no such directory"),
         pytest.param(["--connleak-report=dir.json"], [], ["--connleak-report=dir.json"], id="a directory"),
         pytest.param(
@@ -214,6 +222,21 @@ def test_pyproject_toml(pytester: pytest.Pytester, run: RunTests) -> None:
     [finding] = ran.findings
     assert finding["status"] == "ignored"
     assert "as agreed with C# people" in "\n".join(ran.section)
+
+
+@pytest.mark.parametrize("name", ["connleak", "connleak_levels", "connleak_baseline"])
+def test_a_list_in_toml_where_a_string_belongs(name: str, pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyprojecttoml(f'[tool.pytest.ini_options]\n{name} = ["warn"]\n')
+    wrong = run(report=False)
+    assert wrong.status == pytest.ExitCode.USAGE_ERROR
+    assert f"ERROR: ini option {name}: ['warn'] is a list; write it as one string" in wrong.result.errlines
+
+
+def test_that_nothing_is_checked_is_said(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    one = "missing-timeout"
+    said = run(f"--connleak-select={one}", f"--connleak-ignore={one}", report=False, here=True).result.outlines
+    assert "connleak: fail; checks nothing" in said
 
 
 # --- markers ----------------------------------------------------------------------------------------------

@@ -372,6 +372,30 @@ def test_skipped_and_expected_failures_behave_as_with_an_error_in_the_teardown(
     assert "errors" not in run(here=True).outcomes
 
 
+@pytest.mark.parametrize("runner", [(), ("--setup-show",)], ids=["here", "elsewhere"])
+def test_what_an_expected_failure_leaves_fails_nothing(
+    runner: tuple[str, ...], pytester: pytest.Pytester, run: RunTests
+) -> None:
+    """pytest takes an error in its teardown for expected, so the run passes, and the report says so."""
+    pytester.makepyfile("""
+        import pytest
+        import requests
+
+        @pytest.mark.xfail
+        def test_does_not_come_to_its_close():
+            requests.Session()
+            assert False
+
+        @pytest.mark.xfail
+        def test_passes():
+            requests.Session()
+    """)
+    ran = run(*runner, here=True)
+    assert ran.status == pytest.ExitCode.OK
+    assert ran.statuses == dict.fromkeys(["test_does_not_come_to_its_close", "test_passes"], "test-failed")
+    assert ran.section[-1] == "connleak: no leaks; not failing: 2 in a test that failed anyway"
+
+
 def test_an_unexpected_pass_that_is_a_failure_is_not_failed_again(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile("""
         import pytest

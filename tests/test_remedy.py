@@ -138,6 +138,13 @@ def test_a_socket_that_a_module_keeps(tmp_path: Path) -> None:
     assert help_about(Evidence((held._replace(held_by=None),), advice=ADVICE)).startswith("with socket.socket(...)")
 
 
+def test_what_a_library_makes_while_it_is_imported(tmp_path: Path) -> None:
+    imported = Frame("<frozen importlib._bootstrap>", 1, "_call", "importlib._bootstrap", user=False)
+    made = tracked(tmp_path, "pool", "urllib3.PoolManager", "import urllib3", by_library=True)
+    made = made._replace(origin=made.origin._replace(called=imported))
+    assert help_about(Evidence((made,), advice=ADVICE)) == "close what this import made"
+
+
 def test_a_line_of_any_length_takes_no_time(tmp_path: Path) -> None:
     response = tracked(tmp_path, "response", "requests.Response", f"send('{'x' * 200_000}')")
     assert help_about(Evidence((response,), advice=ADVICE)).startswith("with session.get(")

@@ -10,6 +10,7 @@ import pytest
 
 from pages import entry
 from pytest_connleak.formats import terminal
+from pytest_connleak.report import Report
 from servers import Server
 
 if TYPE_CHECKING:
@@ -72,6 +73,21 @@ def test_there_is_no_header_where_none_is_wanted(argument: str, pytester: pytest
     ran = run(argument, here=True)
     assert ran.status == pytest.ExitCode.OK
     assert not [line for line in ran.result.outlines if line.startswith("connleak: ")]
+
+
+# --- what fails and what warns ------------------------------------------------------------------------------
+
+
+def test_what_only_warns_is_told_from_what_fails() -> None:
+    fails, warns = entry(line=1), entry(line=2, level="warn", kind="missing-timeout")
+    listed = entry(line=3, status="shared")
+    text = terminal.text(Report(entries=[fails, warns, listed]))
+    order = [f"shop.py:{line} in load" for line in (3, 2, 1)]
+    assert sorted(order, key=text.index) == order, "what fails is nearest to the end"
+    assert text.count("= status: a warning, fails nothing") == 1
+    last = "connleak: 1 unclosed-session; warnings: 1 missing-timeout; not failing: 1 kept for the process"
+    assert text.splitlines()[-1] == last
+    assert terminal.counts(Report(entries=[warns])) == "connleak: warnings: 1 missing-timeout"
 
 
 # --- blocks -----------------------------------------------------------------------------------------------

@@ -33,11 +33,16 @@ def chosen(text: str) -> ReportFile:
     """The format and the path that ``PATH`` or ``FORMAT:PATH`` stand for.
 
     Raises:
-        SettingError: if there is no such format.
+        SettingError: if there is no such format, or no path.
     """
     name, colon, path = text.partition(":")
-    if not (colon and name.isidentifier() and len(name) > 1):  # no prefix, or the drive of a path on Windows
+    prefixed = colon and name.isidentifier() and len(name) > 1  # else it may be the drive of a path on Windows
+    if not prefixed:
         name, path = os.path.splitext(text)[1].removeprefix("."), text
+    if not path:
+        raise SettingError(f"{text}: no file is named; it is PATH, or FORMAT:PATH as in json:leaks")
+    if prefixed and name not in NAMES:
+        raise SettingError(f"{text}: {name!r} is not a format; the formats are {', '.join(NAMES)}")
     if name not in NAMES:
         endings = ", ".join(f".{each}" for each in NAMES)
         raise SettingError(

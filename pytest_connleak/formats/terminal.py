@@ -7,7 +7,8 @@ where to read more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from itertools import islice
 from typing import NamedTuple
 
@@ -45,7 +46,9 @@ def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
     """The rows of the whole report; ignored findings are only counted unless ``verbose``."""
     shown = [entry for entry in report.entries if verbose or entry.status not in ("ignored", "baseline")]
     # What fails the run comes last: it is nearest to the eye when the run has ended.
-    for entries in sorted(by_site(shown), key=lambda e: (e[0].status == "leak", e[0].status == "test-failed")):
+    for entries in sorted(
+        by_site(shown), key=lambda e: (_fails(e), e[0].status == "leak", e[0].status == "test-failed")
+    ):
         yield from block(entries)
         yield ()
     for part, error in report.faults.items():
@@ -58,6 +61,13 @@ def summary(report: Report, *, verbose: bool = False) -> Iterator[Row]:
         yield (Text("fixed, --connleak-prune-baseline removes it: ", "note"), Text(fixed))
     for reason in report.failures:
         yield (Text("the run fails: ", "error"), Text(reason))
+
+
+def baseline_written(path: str, before: Set[str], now: Set[str]) -> Row:
+    """The row that says what became of the baseline, by its entries."""
+    entries = "1 entry" if len(now) == 1 else f"{len(now)} entries"
+    changes = f"{len(now - before)} added, {len(before - now)} removed"
+    return (Text(f"baseline {path}: ", "note"), Text(f"{entries}, {changes}"))
 
 
 def statistics(report: Report) -> Iterator[Row]:
@@ -92,7 +102,7 @@ def text(report: Report, *, verbose: bool = False) -> str:
 def block(entries: list[Entry]) -> Iterator[Row]:
     """The rows about one creation site."""
     first = entries[0]
-    failing = first.status == "leak"
+    failing = _fails(entries)
     yield (Text(first.kind, "error" if failing else "note"), Text(f": {first.message}", "bold"))
     yield from _where(first)
     if first.library_stack:
@@ -107,7 +117,9 @@ def block(entries: list[Entry]) -> Iterator[Row]:
         yield _remark("connection", f"{connection['local']}{peer} ({connection['status']}{descriptor})")
     for holder in islice(_holders(entries), MOST):
         yield _remark("kept alive by", holder)
-    if not failing:
+    if first.status == "leak" and not failing:
+        yield _remark("status", "a warning, fails nothing")
+    elif not failing:
         reason = f" ({first.reason})" if first.reason else ""
         yield _remark("status", STATUS_TITLES.get(first.status, first.status) + reason)
     elif first.reason:
@@ -143,19 +155,24 @@ def headline(entries: list[Entry]) -> str:
 
 
 def counts(report: Report) -> str:
-    """The last line: how many of which kind, and how many that fail nothing."""
-    failing = _count(e.kind for e in report.entries if e.status == "leak")
+    """The last line: how many of which kind, those that only warn apart, and how many that are merely listed."""
+    leaks = [e for e in report.entries if e.status == "leak"]
+    failing, warned = _count(e.kind for e in leaks if e.fails), _count(e.kind for e in leaks if not e.fails)
     others = _count(COUNTED.get(e.status, e.status) for e in report.entries if e.status != "leak")
-    text = ", ".join(f"{number} {kind}" for kind, number in failing.items()) or "no leaks"
-    rest = ", ".join(f"{number} {status}" for status, number in others.items())
-    return f"connleak: {text}" + (f"; not failing: {rest}" if rest else "")
+    parts = [
+        failing or ("" if warned else "no leaks"),
+        f"warnings: {warned}" if warned else "",
+        f"not failing: {others}" if others else "",
+    ]
+    return f"connleak: {'; '.join(filter(None, parts))}"
 
 
-def _count(words: Iterator[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for word in words:
-        found[word] = found.get(word, 0) + 1
-    return dict(sorted(found.items()))
+def _count(words: Iterable[str]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in sorted(Counter(words).items()))
+
+
+def _fails(entries: list[Entry]) -> bool:
+    return any(entry.fails for entry in entries)
 
 
 def _where(entry: Entry) -> Iterator[Row]:
