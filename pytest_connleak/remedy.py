@@ -12,7 +12,7 @@ from .origin import source_line
 _ASSIGNMENT = re.compile(r"([\w.]+(?:\[[^\]=]*\])?)(?:\s*:\s*[^=]+)?\s*=(?!=)\s*(.*)")
 # ``app.clients['shop']``: what can be written as it stands; a fixture, a cache or a variable has other words around it.
 _EXPRESSION = re.compile(r"\w+(?:\.\w+|\[[^\[\]]+\])+")
-_SENT = re.compile(r"([\w.]+\.(?:get|post|put|patch|delete|head|options|request|ws_connect))\(")
+_SENT = re.compile(r"([\w.]+\.(?:get|post|put|patch|delete|head|options|request|urlopen|ws_connect))\(")
 # So many characters of a line are looked at: the time that the patterns take grows with the square of it.
 LONGEST = 500
 _WIDE = ("class", "module", "package", "session")
@@ -50,7 +50,8 @@ def close_response(tracked: Tracked, template: str) -> str:
         return f"read to its end, or close, what {public_name(tracked.origin.called)}() gave you"
     text = source_line(tracked.origin.place)[:LONGEST] if tracked.origin.place else ""
     target, sent = _assigned(text)[0], _SENT.search(text)
-    call, variable = sent[1] if sent else "session.get", target if target.isidentifier() else "response"
+    usual = "pool.request" if tracked.library.startswith("urllib3") else "session.get"
+    call, variable = sent[1] if sent else usual, target if target.isidentifier() else "response"
     return _awaited(template.format(call=call, variable=variable), tracked)
 
 

@@ -132,6 +132,21 @@ def test_a_response(tmp_path: Path, line: str, help: str) -> None:
     assert help_about(Evidence((response,), advice=ADVICE)) == help
 
 
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        ('answer = http.request("POST", url, preload_content=False)', "http.request"),
+        ('answer = http.urlopen("GET", url, preload_content=False)', "http.urlopen"),
+        ("answer = fetch(url)", "pool.request"),
+    ],
+)
+def test_a_response_of_urllib3(tmp_path: Path, line: str, call: str) -> None:
+    response = tracked(tmp_path, "response", "urllib3.HTTPResponse", line)
+    assert help_about(Evidence((response,), advice=ADVICE)).startswith(
+        f"answer = {call}(..., preload_content=False)\ntry:\n    ...\nfinally:\n    answer.drain_conn()"
+    )
+
+
 def test_a_socket_that_a_module_keeps(tmp_path: Path) -> None:
     held = tracked(tmp_path, "socket", "socket.socket", "_conn = socket.socket()", held_by="app._conn")
     assert help_about(Evidence((held,), advice=ADVICE)) == f"app._conn.close(){LATE}"

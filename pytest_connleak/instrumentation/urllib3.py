@@ -22,7 +22,7 @@ instrumentation = Instrumentation(
     copies=("pip._vendor.urllib3", "urllib3_future"),
     advice={
         name: Advice(
-            response='{variable} = pool.request("GET", url, preload_content=False)\n'
+            response="{variable} = {call}(..., preload_content=False)\n"
             "try:\n    ...\nfinally:\n    {variable}.drain_conn()  # or .close() to give up the rest",
             timeout="timeout=10  # seconds; give it to this call, or to the pool; or urllib3.Timeout(3, 10)",
         )
