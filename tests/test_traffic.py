@@ -270,21 +270,23 @@ def assert_waited(counted: Traffic, seconds: float) -> None:
 
 
 @contextmanager
-def http_1_0() -> Iterator[str]:
-    """A server that answers as http.server does if it is not told otherwise."""
+def answering(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that answers each request with this and closes the connection; its URL, and the requests that it got."""
+    seen = []
 
     def serve() -> None:
         while True:
             connection, _ = listening.accept()
             with connection:
-                if not connection.recv(65536):
+                if not (request := connection.recv(65536)):
                     return
-                connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+                seen.append(request)
+                connection.sendall(answer)
 
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as thread:
         future = thread.submit(serve)
         port = listening.getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", seen
         with socket.create_connection(("127.0.0.1", port)):
             pass
         future.result()
@@ -314,12 +316,36 @@ def by_aiohttp(url: str) -> None:
 
 @pytest.mark.parametrize("send", [by_requests, by_httpx, by_aiohttp])
 def test_a_server_of_http_1_0_leaves_nothing_to_reuse(send: Callable[[str], None], counting: Monitor) -> None:
-    with http_1_0() as url:
+    # As http.server answers if it is not told otherwise.
+    with answering(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello") as (url, _):
         send(url)
     (counted,) = counting.traffic
     assert (counted.requests, counted.opened, counted.ended, counted.versions) == (10, 10, 10, ("HTTP/1.0",))
     (sentence,) = advice(counted)
     assert sentence.startswith(f"10 of 10 connections to {url} ended with an answer")
+
+
+@pytest.mark.parametrize(
+    ("send", "error"),
+    [
+        (by_requests, requests.ConnectionError),
+        (by_httpx, httpx.RemoteProtocolError),
+        (by_aiohttp, aiohttp.ServerDisconnectedError),
+    ],
+)
+def test_a_server_that_does_not_answer_has_not_ended_a_connection_with_an_answer(
+    send: Callable[[str], None], error: type[Exception], counting: Monitor
+) -> None:
+    errors = []  # a traceback keeps the connection that failed
+    with answering(b"") as (url, seen):
+        for _ in range(3):
+            with pytest.raises(error) as raised:
+                send(url)
+            errors.append(raised)
+    (counted,) = counting.traffic
+    assert counting.faults == {}
+    assert (counted.requests, counted.opened, counted.reused) == (len(seen), len(seen), 0)
+    assert (counted.ended, counted.dropped, counted.discarded, counted.most_in_use) == (0, 0, 0, 1)
 
 
 # --- HTTP/2 --------------------------------------------------------------------------------------------------

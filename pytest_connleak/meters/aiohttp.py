@@ -67,19 +67,26 @@ def waits(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 
 @meter.after("aiohttp.connector:BaseConnector._release")
 def returned(probe: Probe, call: Call) -> None:
-    connector, key, connection = call.instance, call.argument(0, "key"), call.argument(1, "protocol")
+    connection = call.argument(1, "protocol")
     if connection.is_connected() and not connection.should_close:
         _idle_since[connection] = time.monotonic()
-    elif connection._should_close:  # as the answer said
-        _tell(probe, connector, key, ended=1)
 
 
-@meter.after("aiohttp.client_reqrep:ClientResponse.start")
-def answered(probe: Probe, call: Call) -> None:
-    # Not its own one: a short answer is complete, and has returned it.
-    version, connection = call.instance.version, call.argument(0, "connection")
-    version = f"HTTP/{version.major}.{version.minor}"
-    _tell(probe, connection._connector, connection._key, versions=(version,))
+@meter.around("aiohttp.client_reqrep:ClientResponse.start")
+def answered(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
+    connection = call.argument(0, "connection")
+    protocol = connection.protocol  # when a short answer is there, it is complete, and has returned it
+    outcome = yield
+    if outcome.error is not None:
+        return
+    version = call.instance.version
+    _tell(
+        probe,
+        connection._connector,
+        connection._key,
+        ended=int(protocol._should_close),  # as the answer said
+        versions=(f"HTTP/{version.major}.{version.minor}",),
+    )
 
 
 def _tell(probe: Probe, connector: Any, key: Any, **counts: Any) -> None:

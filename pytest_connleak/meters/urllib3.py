@@ -20,7 +20,7 @@ meter = Instrumentation("urllib3", "urllib3", statistics=True)
 class _Use:
     """What is known of a pool: the connections that are out, and who waits for one.
 
-    A connection that is never returned, because its request failed, goes by itself when it is dropped.
+    A connection that is never returned, because it could not connect, goes by itself when it is dropped.
     """
 
     def __init__(self) -> None:
@@ -32,6 +32,9 @@ class _Use:
 
 
 _uses: weakref.WeakKeyDictionary[Any, _Use] = weakref.WeakKeyDictionary()
+
+# The connections that have connected since their last request.
+_connected: weakref.WeakSet[Any] = weakref.WeakSet()
 
 # The socket on which a connection has served a request: one that connects again has another.
 _served: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
@@ -74,6 +77,12 @@ def taken(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         _tell(probe, pool, dropped=1, dropped_after=idle)
 
 
+@meter.after("urllib3.connection:HTTPConnection.connect")
+@meter.after("urllib3.connection:HTTPSConnection.connect")
+def connected(probe: Probe, call: Call) -> None:
+    _connected.add(call.instance)
+
+
 @meter.around("urllib3.connectionpool:HTTPConnectionPool._make_request", when=_is_counted)
 def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     pool, connection = call.instance, call.argument(0, "conn")
@@ -81,8 +90,10 @@ def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     reused = before is not None and served is not None and served() is before
     outcome = yield
     after = getattr(connection, "sock", None)
-    if _is_played_back(connection) or (outcome.error is not None and after is None and not reused):
-        return  # it came to no connection
+    came_to_one = connection in _connected or before is not None or after is not None
+    _connected.discard(connection)
+    if _is_played_back(connection) or (outcome.error is not None and not came_to_one):
+        return
     if after is not None:
         _served[connection] = weakref.ref(after)
     _tell(
@@ -96,6 +107,8 @@ def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         kept_for=_idle.get(connection) if reused and outcome.error is None else None,
         versions=_versions(outcome.result),
     )
+    if outcome.error is not None and pool in _uses:
+        _uses[pool].out.discard(connection)  # it is closed, and not returned
 
 
 @meter.around("urllib3.connectionpool:HTTPConnectionPool._put_conn", when=_is_counted)
