@@ -22,6 +22,8 @@ MIN_DISCARDED = 5
 MIN_WAITED = 0.5
 # Of fewer drops there is no saying whether it is a habit: a server that was started again drops them, too.
 MIN_DROPPED = 3
+# Seconds: a server that drops what was idle for less keeps nothing.
+AT_ONCE = 0.05
 # A limit is known if a connection was good after so large a part of the time after which another one was dropped.
 NEAR = 0.75
 
@@ -138,6 +140,8 @@ def _habit(row: Traffic) -> tuple[str, str]:
     seen = f"{row.dropped} found closed"
     if dropped is None or kept >= dropped:  # it does not do so by the clock: it was started again, or is short of them
         return f"{_count(row.dropped, 'idle connection')} to {row.host} found closed by the server", ""
+    if dropped < AT_ONCE:
+        return f"{row.host} closes connections as soon as they are idle ({seen})", ""
     if kept >= NEAR * dropped:
         limit = _roundest(kept, dropped)
         return f"{row.host} closes idle connections after about {limit} s ({seen})", _seconds(0.8 * float(limit))[:-2]

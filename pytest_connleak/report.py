@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # What a terminal might obey, and what cannot be encoded (a lone surrogate is how Python keeps a byte that is no UTF-8).
 _UNSAFE = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 
+# Of a line of code so much is shown: those of generated files may be of any length.
+MOST_OF_A_LINE = 240
+
 
 class Line(NamedTuple):
     """A line of code, its path relative to the root directory where it lies below it."""
@@ -99,7 +102,7 @@ class Entry:
             # What an event loop or a test runner adds in between helps nobody.
             stack=_lines((f for n, f in enumerate(finding.origin.stack) if f.user or n == 0), root),
             library_stack=_lines(finding.origin.inner, root),
-            source=safe(origin.source_line(place)) if place else "",
+            source=shortened(safe(origin.source_line(place))) if place else "",
             help="\n".join(map(safe, finding.help.split("\n"))),
             reason=finding.reason and safe(finding.reason),
             fingerprint=safe(fingerprint.of(finding, root)),
@@ -425,6 +428,11 @@ def merge(shards: Iterable[Sequence[Entry]], order: Sequence[str] = ()) -> list[
 
 def _lines(frames: Iterable[Frame], root: str) -> tuple[Line, ...]:
     return tuple(Line(safe(origin.relative(f.path, root)), f.line, safe(f.function)) for f in frames)
+
+
+def shortened(code: str) -> str:
+    """As much of a line of code as is shown."""
+    return code if len(code) <= MOST_OF_A_LINE else f"{code[:MOST_OF_A_LINE]} ..."
 
 
 def safe(text: str) -> str:

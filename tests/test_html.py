@@ -19,11 +19,14 @@ from hypothesis import strategies as st
 
 from pages import entry, page, report, step
 from pytest_connleak import formats
+from pytest_connleak import report as its
 from pytest_connleak.formats import html
 from pytest_connleak.formats import json as json_format
 from pytest_connleak.formats.html import chart
 from pytest_connleak.formats.html.chart import draw
-from pytest_connleak.report import Line, Report, Step, safe
+from pytest_connleak.hygiene import MAX_SENTENCES
+from pytest_connleak.model import PROCESS, Finding, Frame, Origin
+from pytest_connleak.report import Entry, Line, Report, Step, safe
 from pytest_connleak.traffic import Made, Traffic
 
 if TYPE_CHECKING:
@@ -140,6 +143,27 @@ def test_the_verdict() -> None:
     assert "No leaks, but the run fails" in " ".join(texts_of(report(failures=["it could not look"])).split())
 
 
+def words_of(it: Report) -> str:
+    return " ".join(texts_of(it).split())
+
+
+def test_a_run_without_tests_is_not_called_clean() -> None:
+    assert "No tests ran Nothing was checked" in words_of(report())
+    broken = report(tests=its.Tests(others={"test_broken.py"}, collected={"test_a.py::test_a"}))
+    assert "No tests ran Nothing was checked" in words_of(broken)
+    assert "test_broken.pynot collected" in texts_of(broken)
+    assert "No leaks Leak check passed" in words_of(report(tests=its.Tests(passed={"test_a.py::test_a"})))
+
+
+def test_it_says_how_many_tests_did_not_run() -> None:
+    collected = {f"test_a.py::test_{n}" for n in range(7)}
+    stopped = report(timeline=[step("test_a.py::test_0")], tests=its.Tests({"test_a.py::test_0"}, set(), collected))
+    assert "6 more tests did not run" in texts_of(stopped)
+    interrupted = report(entry(nodeid="test_a.py::test_1"), tests=its.Tests(set(), set(), collected))
+    assert "6 more tests did not run" in texts_of(interrupted)  # of this one it is known that it began
+    assert "did not run" not in texts_of(report(timeline=[step("test_a.py::test_0")]))
+
+
 def test_sites_are_ranked_by_the_tests_that_they_hit() -> None:
     many = [entry("b.py", nodeid=f"test_b.py::test_{n}") for n in range(3)]
     text = html.render(report(entry("a.py"), *many, entry("c.py", status="ignored")))
@@ -182,6 +206,22 @@ def test_the_holder_is_a_path() -> None:
     assert chain in html.render(report(held))
     unnamed = entry(held_by="an instance of shop.Cart")
     assert "<li>an instance of shop.Cart</li><li>requests.Session</li>" in html.render(report(unnamed))
+
+
+def test_of_many_holders_and_connections_the_rest_is_counted() -> None:
+    many = [
+        entry(
+            nodeid=f"test_{n}",
+            held_by=f"K[{n}]",
+            held_path=("K", f"[{n}]"),
+            connections=({"local": f"127.0.0.1:{n}", "remote": "", "status": "CLOSED", "fd": None},),
+        )
+        for n in range(html.MOST + 5)
+    ]
+    text = texts_of(report(*many))
+    assert f"[{html.MOST - 1}]requests.Session\nand 5 more" in text
+    assert f"127.0.0.1:{html.MOST - 1} CLOSEDand 5 more" in text
+    assert "5 more" not in texts_of(report(*many[: html.MOST]))
 
 
 @pytest.mark.parametrize(
@@ -234,6 +274,29 @@ def test_the_lines_around_are_those_of_the_function(tmp_path: Path) -> None:
         "<mark><i>8</i>    self.session = requests.Session()</mark><i>9</i>    self.more = 1",
         "",
     ]
+
+
+def test_tabs_within_a_line_are_no_change(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("def f():\n\ta = 1\n\ts\t=\tSession()\t# new\n", encoding="utf-8")
+    assert excerpt(tmp_path, "s\t=\tSession()\t# new", 3).split("\n") == [
+        "<i>1</i>def f():",
+        "<i>2</i>        a = 1",
+        "<mark><i>3</i>        s       =       Session()       # new</mark>",
+    ]
+
+
+def test_of_a_line_of_any_length_a_part_is_shown(tmp_path: Path) -> None:
+    long = f"s = Session(); {'x' * 100_000}"
+    (tmp_path / "shop.py").write_text(f"def f():\n    {long}\n", encoding="utf-8")
+    place = Frame(str(tmp_path / "shop.py"), 2, "f", "shop", user=True)
+    finding = Finding("unclosed-session", "Session", "unclosed", "close it", Origin(place), PROCESS, None)
+    found = Entry.of(finding, str(tmp_path))
+    assert len(found.source) < 300
+    shown = excerpt(tmp_path, found.source, 2)
+    assert shown.startswith("<i>1</i>def f():\n<mark><i>2</i>    s = Session(); xxx")
+    assert shown.endswith("xxx ...</mark>")
+    assert len(shown) < 400
+    assert len(excerpt(tmp_path, long, 2)) < 400, "as versions before reported it"
 
 
 @pytest.mark.parametrize("content", [None, SOURCE.replace("Session", "Other"), "x = 1\n", "# coding: nonsense\n"])
@@ -480,3 +543,11 @@ def test_how_the_hosts_were_used() -> None:
     assert "HostSessionsRequestsOpenedReusedHTTP" in text.replace("\n", "")
     assert "http://127.0.0.1:8000121160124361.1" in text.replace("\n", "")
     assert "Hosts" not in texts_of(report())
+
+
+def test_of_hundreds_of_hosts_the_most_used_are_advised() -> None:
+    hosts = tuple(Traffic(f"http://h{n}", "requests", 20 + n, 20 + n, 20 + n) for n in range(300))
+    text = texts_of(report(hosts=hosts))
+    assert text.count("connections for") == MAX_SENTENCES
+    assert "319 connections for 319 requests to http://h299" in text
+    assert f"and {300 - MAX_SENTENCES} more like these" in text

@@ -76,6 +76,12 @@ def test_what_a_server_drops_is_not_for_the_sessions_to_reuse() -> None:
     assert sentence.startswith(f"12 idle connections to {HOST} found closed by the server")
 
 
+@pytest.mark.parametrize("kept", [None, 0.0004])
+def test_a_server_that_keeps_nothing(kept: float | None) -> None:
+    (sentence,) = advice(row("httpx", sessions=1, requests=20, dropped=12, dropped_after=0.0005, kept_for=kept))
+    assert sentence == f"{HOST} closes connections as soon as they are idle (12 found closed)"
+
+
 def test_what_a_server_ends_is_not_for_the_sessions_to_reuse() -> None:
     (sentence,) = advice(row(sessions=40, requests=40, ended=40, versions=("HTTP/1.0",)))
     assert sentence.startswith(f"40 of 40 connections to {HOST} ended with an answer, which said so (HTTP/1.0")

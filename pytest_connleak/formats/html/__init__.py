@@ -14,12 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from importlib import resources
-from itertools import islice
 from typing import NamedTuple
 
 from ... import hygiene
 from ...errors import SettingError
-from ...report import Entry, Line, Report, Site, Step, level, safe, sites, title
+from ...report import Entry, Line, Report, Site, Step, Tests, level, safe, sites, title
 from .chart import Chart, draw
 from .excerpt import Excerpt, Sources
 
@@ -33,6 +32,9 @@ except ModuleNotFoundError:
 MOST_TESTS, MOST_AT_A_GLANCE, MOST = 5000, 6, 8
 # Of the tests of a site so many are shown at once, and so many in all.
 FEW, MANY = 8, 100
+
+# The outcome of a file whose tests are not known.
+NOT_COLLECTED = "not collected"
 
 # What becomes of a run for a finding, as its card says it.
 FATES = {
@@ -53,6 +55,13 @@ REASONS = {
 }
 
 
+class Some(NamedTuple):
+    """Those of many things that are shown, and how many more there are."""
+
+    shown: list[tuple[str, ...]]
+    more: int
+
+
 class Fix(NamedTuple):
     """What to write instead; ``code`` tells whether it is code, ``argument`` whether it goes into the call."""
 
@@ -69,8 +78,8 @@ class Card(NamedTuple):
     fate: str
     excerpt: Excerpt
     fix: Fix
-    chains: list[tuple[str, ...]]
-    connections: list[tuple[str, str, str]]
+    chains: Some
+    connections: Some
     tests: list[str]
     share: float
     """How much of the tests that the most frequent site hit it hit, in percent."""
@@ -120,11 +129,14 @@ def render(report: Report) -> str:
         glance=MOST_AT_A_GLANCE,
         rows=rows[:MOST_TESTS],
         tests=len(rows),
+        some_ran=any(row.outcome != NOT_COLLECTED for row in rows),
+        left_out=len(report.tests.left_out - {row.nodeid for row in rows}),
         outcomes=Counter(row.outcome for row in rows).most_common(),
         span=_span(report.timeline),
         chart=_chart(report, cards),
         hosts=hygiene.table(report.hosts),
-        advice=[sentence for host in report.hosts for sentence in hygiene.advice(host)],
+        advice=hygiene.all_advice(report.hosts),
+        sentences=hygiene.MAX_SENTENCES,
         project=report.root.replace("\\", "/").rstrip("/").rpartition("/")[2],
         css=_CSS,
         js=_JS,
@@ -173,20 +185,26 @@ def _fix(help: str) -> Fix:
     return Fix(help, code=True, argument=len(body) == 1 and isinstance(body[0], ast.Assign))
 
 
-def _chains(entries: Iterable[Entry]) -> list[tuple[str, ...]]:
+def _chains(entries: Iterable[Entry]) -> Some:
     """Who keeps the objects alive: from there down to the object, each once."""
     chains = ((*(entry.held_path or (entry.held_by,)), entry.object) for entry in entries if entry.held_by)
-    return [*islice(dict.fromkeys(chains), MOST)]
+    return _some(chains)
 
 
-def _connections(entries: Iterable[Entry]) -> list[tuple[str, str, str]]:
+def _connections(entries: Iterable[Entry]) -> Some:
     """Local address, remote address, and what the system says of the connection."""
     found = (
         (c["local"], c["remote"], c["status"] + ("" if c["fd"] is None else f", fd {c['fd']}"))
         for entry in entries
         for c in entry.connections
     )
-    return [*islice(dict.fromkeys(found), MOST)]
+    return _some(found)
+
+
+def _some(many: Iterable[tuple[str, ...]]) -> Some:
+    """The first of them, each once."""
+    each = [*dict.fromkeys(many)]
+    return Some(each[:MOST], max(0, len(each) - MOST))
 
 
 # --- the tests --------------------------------------------------------------------------------------------
@@ -198,13 +216,20 @@ def _rows(report: Report, cards: Sequence[Card]) -> list[Row]:
     steps = {step.nodeid: step for step in report.timeline}
     outcomes = {step.nodeid: step.outcome for step in report.timeline}
     for nodeid in sorted(report.tests.others | report.tests.passed):
-        outcomes.setdefault(nodeid, "passed" if nodeid not in report.tests.others else "not passed")
+        outcomes.setdefault(nodeid, _outcome(nodeid, report.tests))
     for nodeid in cards_of:
         outcomes.setdefault(nodeid, "not known")
     rows = [Row(nodeid, outcome, steps.get(nodeid), cards_of.get(nodeid, [])) for nodeid, outcome in outcomes.items()]
     if len(rows) > MOST_TESTS:
         rows.sort(key=lambda row: (not row.cards, row.outcome == "passed"))
     return rows
+
+
+def _outcome(nodeid: str, tests: Tests) -> str:
+    """What is known of a test that is not in the timeline, or of a file that could not be collected."""
+    if nodeid in tests.others:
+        return "not passed" if "::" in nodeid else NOT_COLLECTED
+    return "passed"
 
 
 def _by_test(cards: Iterable[Card]) -> dict[str, list[Card]]:

@@ -9,10 +9,10 @@ import tokenize
 from itertools import takewhile
 from typing import NamedTuple
 
-from ...report import Entry, safe
+from ...report import Entry, safe, shortened
 
-# So many lines before and after, and so much of each, are shown.
-BEFORE, AFTER, WIDTH = 6, 3, 240
+# So many lines before and after are shown.
+BEFORE, AFTER = 6, 3
 
 _DEFINITION = r"\s*(async\s+)?def\s"
 
@@ -48,10 +48,11 @@ class Sources:
         """The lines around a finding's; that line alone if the file has gone, or has changed since."""
         number = entry.line or 0
         lines = self._lines(entry.path) if entry.path else []
-        if not (0 < number <= len(lines)) or safe(lines[number - 1].strip()) != entry.source:
-            return Excerpt(number, (), entry.source, ())
+        if not (0 < number <= len(lines)) or shortened(safe(lines[number - 1].strip())) != entry.source:
+            return Excerpt(number, (), shortened(entry.source), ())
         before, after = _before(lines, number - 1), _after(lines, number - 1)
-        block = textwrap.dedent("\n".join((*before, lines[number - 1], *after))).split("\n")
+        together = "\n".join(line.expandtabs() for line in (*before, lines[number - 1], *after))
+        block = [*map(shortened, textwrap.dedent(together).split("\n"))]
         at = len(before)
         return Excerpt(number - at, tuple(block[:at]), block[at], tuple(block[at + 1 :]))
 
@@ -60,7 +61,7 @@ class Sources:
         if lines is None:
             try:
                 with tokenize.open(os.path.join(self._root, path)) as file:  # in the encoding that the file declares
-                    lines = [line.rstrip().expandtabs()[:WIDTH] for line in file]
+                    lines = [line.rstrip() for line in file]
             except (OSError, SyntaxError, ValueError):
                 lines = []
             self._files[path] = lines
@@ -89,4 +90,4 @@ def _after(lines: list[str], at: int) -> list[str]:
 
 
 def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
+    return len(line[: len(line) - len(line.lstrip())].expandtabs())
