@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TextIO, TypeVar
 
 # Seconds: what takes less has no line, and how often it is drawn.
@@ -48,8 +49,10 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if _is_terminal(self._stream):
-            self._thread = threading.Thread(target=self._draw, args=(time.monotonic(),), daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._draw, args=(time.monotonic(),), daemon=True)
+            with suppress(RuntimeError):  # the system allows no more threads
+                thread.start()
+                self._thread = thread
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -60,7 +63,7 @@ class Progress:
     def step(self, name: str) -> None:
         """The next step begins."""
         self._begun += 1
-        self._step = name
+        self._step = name if name.isprintable() else ascii(name)[1:-1]
 
     def through(self, names: Sequence[str]) -> Iterator[str]:
         """Each of these is a step."""
@@ -69,6 +72,10 @@ class Progress:
             yield name
 
     def _draw(self, start: float) -> None:
+        with suppress(OSError, ValueError):  # the terminal is gone, or cannot show a name
+            self._redraw(start)
+
+    def _redraw(self, start: float) -> None:
         if self._over.wait(PATIENCE):
             return
         self._stream.write(self._lead)

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
+from unittest import mock
 
 import pytest
 
@@ -86,6 +88,34 @@ def test_it_fits_the_terminal(terminal: Terminal, impatient: None) -> None:
         line.step("x" * 1000)
         drawn = terminal.wait_for("xxx").split(ERASE)[-1]
     assert len(drawn) < 80
+
+
+def test_a_name_cannot_command_the_terminal(terminal: Terminal, impatient: None) -> None:
+    with Progress("reading reports", 4, stream=terminal.stream) as line:
+        line.step("\x1b[31m\n.json")
+        assert r"  \x1b[31m\n.json" in terminal.wait_for(r"31m\s*\S*json")
+
+
+def test_a_terminal_that_is_gone_is_no_error(impatient: None) -> None:
+    controlling, controlled = pty.openpty()
+    stream = open(controlled, "w", encoding="utf-8")  # noqa: SIM115 (to close it fails, too)
+    with Progress("reading reports", stream=stream) as line:
+        os.read(controlling, 1)
+        os.close(controlling)
+        assert line._thread is not None
+        line._thread.join(10)  # pytest makes an error of an exception in there
+        assert not line._thread.is_alive()
+    with suppress(OSError):
+        stream.close()
+
+
+def test_without_another_thread_nothing_is_drawn(
+    terminal: Terminal, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", mock.Mock(side_effect=RuntimeError("can't start new thread")))
+        assert nothing_is_drawn(terminal.stream)
+    assert terminal.rest() == ""
 
 
 def test_what_is_done_at_once_says_nothing(terminal: Terminal) -> None:
