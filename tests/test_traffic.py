@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import aiohttp
 import httpcore
@@ -375,6 +376,28 @@ def test_who_is_refused_opened_nothing(counting: Monitor) -> None:
     with pytest.raises(httpx.ConnectError):
         httpx.get(url, timeout=TIMEOUT, verify=False)
     assert [row.host for row in counting.traffic if row.requests or row.opened] == []
+
+
+def test_mocks_send_nothing_and_break_nothing(counting: Monitor, server: Server) -> None:
+    with urllib3.HTTPConnectionPool("127.0.0.1", server.port, timeout=TIMEOUT) as pool:
+        with mock.patch.object(pool, "ConnectionCls"), suppress(TypeError):
+            pool.urlopen("GET", "/", retries=False)
+        with mock.patch.object(pool.ConnectionCls, "getresponse"), suppress(TypeError):
+            pool.urlopen("GET", "/", retries=False)
+
+    async def main() -> None:
+        protocol = mock.Mock(read=mock.AsyncMock(return_value=(mock.MagicMock(code=200), mock.Mock())))
+        start = aiohttp.ClientResponse.start
+        await start(mock.MagicMock(_timer=mock.MagicMock()), mock.Mock(protocol=protocol))  # type: ignore[arg-type]
+        async with aiohttp.TCPConnector() as connector:
+            with mock.patch.object(connector, "_create_connection", return_value=mock.Mock()):
+                (await connector.connect(mock.Mock(), [], aiohttp.ClientTimeout())).close()
+
+    asyncio.run(main())
+    assert [row.host for row in counting.traffic if row.requests and row.host != server.url] == []
+    requests.get(server.url, timeout=TIMEOUT)
+    assert "requests" in {row.library for row in counting.traffic}
+    assert counting.faults == {}
 
 
 def test_a_redirect_is_a_request(counting: Monitor, server: Server) -> None:

@@ -6,6 +6,7 @@ blocks; ``_make_request`` sends one request over the wire; ``_put_conn`` discard
 
 from __future__ import annotations
 
+import http.client
 import time
 import weakref
 from collections.abc import Generator
@@ -15,6 +16,10 @@ from ..instrumentation.interface import Call, Instrumentation, Outcome, Probe
 from ..traffic import Counted, Traffic, at
 
 meter = Instrumentation("urllib3", "urllib3", statistics=True)
+
+
+# What responses call them.
+_VERSIONS = {10: "HTTP/1.0", 11: "HTTP/1.1", 20: "HTTP/2"}
 
 
 class _Use:
@@ -33,11 +38,9 @@ class _Use:
 
 _uses: weakref.WeakKeyDictionary[Any, _Use] = weakref.WeakKeyDictionary()
 
-# The connections that have connected since their last request.
+# The connections that have sent a request, and those that have connected since.
+_served: weakref.WeakSet[Any] = weakref.WeakSet()
 _connected: weakref.WeakSet[Any] = weakref.WeakSet()
-
-# The socket on which a connection has served a request: one that connects again has another.
-_served: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
 
 # When a connection was returned that was open then, on the monotonic clock; and for how long it was idle before it was
 # taken for the request that it serves now.
@@ -65,7 +68,7 @@ def taken(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         waited = time.monotonic() - began
         _tell(probe, pool, waits=1, waited=waited, longest_wait=waited, most_in_use=in_use)
     connection = outcome.result
-    if outcome.error is not None or _is_played_back(connection):
+    if outcome.error is not None or not _is_real(connection):
         return
     use.out.add(connection)
     returned = _returned.pop(connection, None)
@@ -86,23 +89,25 @@ def connected(probe: Probe, call: Call) -> None:
 @meter.around("urllib3.connectionpool:HTTPConnectionPool._make_request", when=_is_counted)
 def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     pool, connection = call.instance, call.argument(0, "conn")
-    before, served = getattr(connection, "sock", None), _served.get(connection)
-    reused = before is not None and served is not None and served() is before
-    outcome = yield
-    after = getattr(connection, "sock", None)
-    came_to_one = connection in _connected or before is not None or after is not None
-    _connected.discard(connection)
-    if _is_played_back(connection) or (outcome.error is not None and not came_to_one):
+    if not _is_real(connection):
+        yield
         return
-    if after is not None:
-        _served[connection] = weakref.ref(after)
+    was_open = connection.sock is not None
+    reused = was_open and connection in _served and connection not in _connected
+    outcome = yield
+    is_open = connection.sock is not None
+    came_to_one = was_open or is_open or connection in _connected
+    _connected.discard(connection)
+    if outcome.error is not None and not came_to_one:
+        return
+    _served.add(connection)
     _tell(
         probe,
         pool,
         requests=1,
         opened=int(not reused),
         reused=int(reused),
-        ended=int(outcome.error is None and after is None),
+        ended=int(outcome.error is None and not is_open),
         most_in_use=len(_uses.get(pool, ())),
         kept_for=_idle.get(connection) if reused and outcome.error is None else None,
         versions=_versions(outcome.result),
@@ -114,10 +119,11 @@ def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 @meter.around("urllib3.connectionpool:HTTPConnectionPool._put_conn", when=_is_counted)
 def returned(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     pool, connection = call.instance, call.argument(0, "conn")
-    was_open = getattr(connection, "sock", None) is not None
-    yield
-    if connection is None or _is_played_back(connection):
+    if not _is_real(connection):
+        yield
         return
+    was_open = connection.sock is not None
+    yield
     if pool in _uses:
         _uses[pool].out.discard(connection)
     if was_open and connection.sock is not None:
@@ -133,10 +139,11 @@ def _tell(probe: Probe, pool: Any, **counts: Any) -> None:
 
 
 def _versions(response: Any) -> tuple[str, ...]:
-    version = getattr(response, "version", 0)  # 10, 11 or 20
-    return (f"HTTP/{version // 10}.{version % 10}" if version < 20 else "HTTP/2",) if version else ()
+    version = getattr(response, "version", None)
+    return (_VERSIONS[version],) if type(version) is int and version in _VERSIONS else ()
 
 
-def _is_played_back(connection: object) -> bool:
-    """Whether it is vcrpy's, which sends nothing."""
-    return type(connection).__module__.startswith("vcr.")
+def _is_real(connection: object) -> bool:
+    """Whether it can send something: no mock, and not vcrpy's."""
+    kind = type(connection)
+    return issubclass(kind, http.client.HTTPConnection) and not kind.__module__.startswith("vcr.")
