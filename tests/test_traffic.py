@@ -228,6 +228,19 @@ def test_a_limit_of_httpx_makes_wait(counting: Monitor, nginx: Nginx) -> None:
     assert_waited(row(counting, server), waited)
 
 
+def test_who_waits_for_a_connection_to_a_proxy_waits_for_the_proxy(
+    counting: Monitor, proxy: Server, server: Server
+) -> None:
+    with httpcore.HTTPProxy(proxy.url, max_connections=1) as pool, ThreadPoolExecutor(1) as thread:
+        with pool.stream("GET", server.url):
+            future = thread.submit(pool.request, "GET", server.url)
+            while len(pool._requests) < 2:
+                time.sleep(0.001)
+        future.result()
+    (counted,) = counting.traffic
+    assert (counted.host, counted.requests, counted.waits, counted.most_in_use) == (proxy.url, 2, 1, 2)
+
+
 def test_a_limit_of_aiohttp_makes_wait(counting: Monitor, nginx: Nginx) -> None:
     if not hasattr(aiohttp.BaseConnector, "_wait_for_available_connection"):
         pytest.skip("this version waits where it cannot be seen")
@@ -398,6 +411,14 @@ def test_mocks_send_nothing_and_break_nothing(counting: Monitor, server: Server)
     requests.get(server.url, timeout=TIMEOUT)
     assert "requests" in {row.library for row in counting.traffic}
     assert counting.faults == {}
+
+
+def test_a_certificate_that_is_refused_stops_the_request(counting: Monitor, tls_server: Server) -> None:
+    before = tls_server.counts()
+    with pytest.raises(requests.exceptions.SSLError):
+        requests.get(tls_server.url, timeout=TIMEOUT)
+    requests.get(tls_server.url, timeout=TIMEOUT, verify=tls_server.ca)
+    assert row(counting, tls_server).requests == tls_server.counts(before).requests == 1
 
 
 def test_a_redirect_is_a_request(counting: Monitor, server: Server) -> None:

@@ -27,8 +27,11 @@ _pools: weakref.WeakKeyDictionary[Any, int | None] = weakref.WeakKeyDictionary()
 _idle_since: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
 _gone: weakref.WeakSet[Any] = weakref.WeakSet()
 
+# The origin that a request is sent to, which may be a proxy's.
+_sent_to: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
 # How many requests a pool had at the same time, at the most, while it sent to a host.
-_most_in_use: weakref.WeakKeyDictionary[Any, dict[Any, int]] = weakref.WeakKeyDictionary()
+_most_in_use: weakref.WeakKeyDictionary[Any, dict[str, int]] = weakref.WeakKeyDictionary()
 
 
 @meter.around("httpcore._sync.http11:HTTP11Connection.handle_request")
@@ -125,11 +128,12 @@ def tidied(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 @meter.around("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request")
 def wanted(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     """Of the requests that a pool has at the same time each wants a connection, but for those of HTTP/2."""
-    pool, url, number = call.instance, call.argument(0, "request").url, len(call.instance._requests) + 1
-    most, host = _most_in_use.setdefault(pool, {}), (url.scheme, url.host, url.port)
+    pool, request, number = call.instance, call.argument(0, "request"), len(call.instance._requests) + 1
+    _sent_to[request] = origin = _destination(pool, request.url)
+    most, host = _most_in_use.setdefault(pool, {}), str(origin)
     if number > most.get(host, 0):
         most[host] = number
-        _tell(probe, probe.find(pool), url.origin, most_in_use=number)
+        _tell(probe, probe.find(pool), origin, most_in_use=number)
     yield
 
 
@@ -145,7 +149,15 @@ def waits(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     waited = time.monotonic() - began
     request = probe.in_flight
     pool = request.pool if request is not None else None
-    _tell(probe, pool, call.instance.request.url.origin, waits=1, waited=waited, longest_wait=waited)
+    _tell(probe, pool, _sent_to[call.instance.request], waits=1, waited=waited, longest_wait=waited)
+
+
+def _destination(pool: Any, url: Any) -> Any:
+    """The origin that a request is sent to: the proxy's, if one forwards it; others tunnel."""
+    proxy = getattr(pool, "_proxy_url", None) or getattr(getattr(pool, "_proxy", None), "url", None)
+    if proxy is not None and url.scheme == b"http" and proxy.scheme in (b"http", b"https"):
+        return proxy.origin
+    return url.origin
 
 
 def _innermost(connection: Any) -> Any:

@@ -95,8 +95,7 @@ def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     was_open = connection.sock is not None
     reused = was_open and connection in _served and connection not in _connected
     outcome = yield
-    is_open = connection.sock is not None
-    came_to_one = was_open or is_open or connection in _connected
+    came_to_one = was_open or connection in _connected
     _connected.discard(connection)
     if outcome.error is not None and not came_to_one:
         return
@@ -107,7 +106,7 @@ def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         requests=1,
         opened=int(not reused),
         reused=int(reused),
-        ended=int(outcome.error is None and not is_open),
+        ended=int(outcome.error is None and connection.sock is None),
         most_in_use=len(_uses.get(pool, ())),
         kept_for=_idle.get(connection) if reused and outcome.error is None else None,
         versions=_versions(outcome.result),
