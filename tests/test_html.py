@@ -138,7 +138,9 @@ def test_the_verdict() -> None:
     both = texts_of(report(entry(), entry(line=12, level="warn")))
     assert "1 leak at 1 place" in " ".join(both.split())
     assert "1 more place with a warning" in both
-    assert "1 warning and no failing leak Leak check passed" in " ".join(texts_of(report(entry(level="warn"))).split())
+    warns = [entry(nodeid=f"test_a.py::test_{n}", level="warn") for n in range(3)]
+    assert "3 warnings at 1 place in 3 tests Leak check passed" in " ".join(texts_of(report(*warns)).split())
+    assert "1 leak at 1 place Leak check failed" in " ".join(texts_of(report(entry(nodeid=None))).split())
     assert "No leaks" in texts_of(report(entry(status="shared")))
     assert "No leaks, but the run fails" in " ".join(texts_of(report(failures=["it could not look"])).split())
 

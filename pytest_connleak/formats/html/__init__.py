@@ -125,7 +125,7 @@ def render(report: Report) -> str:
         titles={kind.name: kind.title for kind in report.kinds},
         failing=[card for card in cards if card.site.level == "fail"],
         warning=[card for card in cards if card.site.level == "warn"],
-        leaking_tests=len({e.nodeid for e in report.entries if level(e) == "fail" and e.nodeid}),
+        warnings=[entry for entry in report.entries if level(entry) == "warn"],
         glance=MOST_AT_A_GLANCE,
         rows=rows[:MOST_TESTS],
         tests=len(rows),
