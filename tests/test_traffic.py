@@ -413,6 +413,14 @@ def test_mocks_send_nothing_and_break_nothing(counting: Monitor, server: Server)
     assert counting.faults == {}
 
 
+def test_what_no_pool_can_send_is_not_counted(counting: Monitor) -> None:
+    with httpcore.ConnectionPool() as pool:
+        for url in ("invalid://localhost/", "/"):
+            with pytest.raises(httpcore.UnsupportedProtocol):
+                pool.request("GET", url)
+    assert (counting.traffic, counting.faults) == ((), {})
+
+
 def test_a_certificate_that_is_refused_stops_the_request(counting: Monitor, tls_server: Server) -> None:
     before = tls_server.counts()
     with pytest.raises(requests.exceptions.SSLError):

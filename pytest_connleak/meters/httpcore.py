@@ -18,6 +18,9 @@ meter = Instrumentation("httpcore", "httpcore", copies=("httpcore2",), statistic
 # What h11 says of the other end when the connection ends with this answer.
 _ENDING = ("MUST_CLOSE", "CLOSED")
 
+# All others a pool refuses.
+_SCHEMES = (b"http", b"https", b"ws", b"wss")
+
 # What stands for the first request of a connection.
 _first: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
 
@@ -129,6 +132,9 @@ def tidied(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 def wanted(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     """Of the requests that a pool has at the same time each wants a connection, but for those of HTTP/2."""
     pool, request, number = call.instance, call.argument(0, "request"), len(call.instance._requests) + 1
+    if request.url.scheme not in _SCHEMES:
+        yield
+        return
     _sent_to[request] = origin = _destination(pool, request.url)
     most, host = _most_in_use.setdefault(pool, {}), str(origin)
     if number > most.get(host, 0):
