@@ -128,7 +128,7 @@ def _reuse(row: Traffic) -> Iterator[str]:
         return
     name = row.made[0].object.rpartition(".")[2] if row.made and row.made[0].object else "session"
     text = f"{_count(row.opened, 'connection')} for {_count(row.requests, 'request')} to {row.host}: reuse one {name}"
-    first = next((made for made in row.made if made.place), None)
+    first = next((made for made in row.made if made.place and made.sessions > 1), None)
     if first is not None:
         text += f" ({first.sessions} of {row.sessions} are made at {first.place})"
     yield text

@@ -45,6 +45,12 @@ def test_a_session_for_each_request() -> None:
     ]
 
 
+def test_a_place_that_made_one_session_is_none_to_begin_with() -> None:
+    made = tuple(Made("requests.Session", f"tests/test_api.py:{n}", 1) for n in range(10))
+    (sentence,) = advice(row(sessions=20, requests=20, made=made))
+    assert sentence == f"20 connections for 20 requests to {HOST}: reuse one Session"
+
+
 def test_sessions_without_a_known_place() -> None:
     made = (Made("myapp.Client", "", 20),)
     (sentence,) = advice(row(sessions=20, requests=20, made=made))

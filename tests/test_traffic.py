@@ -399,12 +399,15 @@ def test_mocks_send_nothing_and_break_nothing(counting: Monitor, server: Server)
             pool.urlopen("GET", "/", retries=False)
 
     async def main() -> None:
-        protocol = mock.Mock(read=mock.AsyncMock(return_value=(mock.MagicMock(code=200), mock.Mock())))
-        start = aiohttp.ClientResponse.start
-        await start(mock.MagicMock(_timer=mock.MagicMock()), mock.Mock(protocol=protocol))  # type: ignore[arg-type]
+        answer = (mock.MagicMock(code=200), mock.Mock())
+        protocol = mock.Mock(["close", "is_connected", "read", "should_close", "transport"])
+        protocol.read = mock.AsyncMock(return_value=answer)
         async with aiohttp.TCPConnector() as connector:
-            with mock.patch.object(connector, "_create_connection", return_value=mock.Mock()):
-                (await connector.connect(mock.Mock(), [], aiohttp.ClientTimeout())).close()
+            with mock.patch.object(connector, "_create_connection", return_value=protocol):
+                connection = await connector.connect(mock.Mock(), [], aiohttp.ClientTimeout())
+            for each in (connection, mock.Mock(protocol=protocol)):
+                await aiohttp.ClientResponse.start(mock.MagicMock(), each)
+            connection.close()
 
     asyncio.run(main())
     assert [row.host for row in counting.traffic if row.requests and row.host != server.url] == []

@@ -87,7 +87,7 @@ def answered(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
         probe,
         connection._connector,
         connection._key,
-        ended=int(protocol._should_close),  # as the answer said
+        ended=int(getattr(protocol, "_should_close", None) is True),  # as the answer said; a mock does not know
         versions=(f"HTTP/{version.major}.{version.minor}",),
     )
 
