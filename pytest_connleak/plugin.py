@@ -158,11 +158,15 @@ class Plugin:
             self.run.register()
 
     def keep_timeline(self, count: Callable[[], tuple[int, int]]) -> None:
-        """Note what is open after each test, which ``count`` says, if a report tells it."""
+        """Note what is open after each test, which ``count`` says, and of what versions, if a report tells it."""
         if self.settings.keeps_timeline:
             from .timeline import Timeline
 
             self.config.pluginmanager.register(Timeline(count, self.tally().ran), "connleak-timeline")
+            try:  # now: the tests may change what it takes
+                self.tally().report.versions = _versions()
+            except Exception as error:
+                self.tally().watched({"versions": f"{type(error).__name__}: {error}"}, [], [])
 
     def _new_run(self, monitor: Monitor) -> Run:
         from .run import Run
@@ -238,8 +242,6 @@ class Plugin:
                 worker_output[ATTRIBUTE] = sent
             return
         tally.found(leftover)
-        if self.settings.keeps_timeline:
-            tally.report.versions = _versions()
         tally.close(self._order, complete=self._is_complete(session))
         if tally.usage_error:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR

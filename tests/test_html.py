@@ -424,6 +424,13 @@ def test_the_findings_of_a_run_have_the_path_to_what_is_kept(pytester: pytest.Py
     assert (finding["held_by"], finding["held_path"]) == ("test_it.kept", ["test_it", "kept"])
 
 
+def test_a_run_that_breaks_what_tells_versions(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(test_it="from importlib import metadata\n\ndef test_it():\n    metadata.version = None\n")
+    result = run("--connleak-report=leaks.html")
+    assert (result.status, result.outcomes) == (0, {"passed": 1})
+    assert "<b>0." in (pytester.path / "leaks.html").read_text(encoding="utf-8").partition("pytest-connleak ")[2][:20]
+
+
 def test_the_timeline_where_pytest_runs_the_tests_itself(pytester: pytest.Pytester, run: RunTests) -> None:
     pytester.makepyfile(test_it=SUITE)
     outcomes = {**TIMELINE, "test_leaks": ("error", 1, 2)}  # then a leak is an error of the teardown
