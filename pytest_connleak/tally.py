@@ -181,6 +181,9 @@ class Tally:
 
     def _not_written(self, what: str, error: Exception) -> None:
         """Who waits for the file must not take the run for a clean one."""
+        if isinstance(error, OSError):  # a full disk, say; that is no fault of a part
+            self.report.failures.append(safe(f"{what} was not written: {error}"))
+            return
         self.report.faults[safe(what)] = safe(f"{type(error).__name__}: {error}")
         self.report.failures.append(safe(f"{what} was not written"))
 

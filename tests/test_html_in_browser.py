@@ -235,6 +235,14 @@ def test_light_and_dark(browser: Browser) -> None:
     browser.js("localStorage.clear()")
 
 
+def test_what_only_warns_is_nowhere_red(browser: Browser) -> None:
+    """A leak has the colour of the kind that stands beside its place, also in the timeline."""
+    for wanted in ("fail", "warn"):
+        browser.open(report(entry(level=wanted), timeline=[step()]))
+        kind = browser.js("getComputedStyle(document.querySelector('.card .kind')).color")
+        assert browser.js("getComputedStyle(document.querySelector('.marks circle')).fill") == kind
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_window(browser: Browser, width: int) -> None:
     long = "a_very_long_name_" * 12

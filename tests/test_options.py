@@ -688,6 +688,14 @@ def test_a_report_that_cannot_be_written_after_all_is_said(pytester: pytest.Pyte
     assert "gone/it.json" in "\n".join(ran.section)
 
 
+def test_a_full_disk_is_no_fault_of_the_plugin(pytester: pytest.Pytester, run: RunTests) -> None:
+    pytester.makepyfile(test_it="def test_it(): pass")
+    result = run("--connleak-report=md:/dev/full")
+    assert result.status == 1
+    assert "the run fails: report /dev/full was not written: [Errno 28] No space left on device" in result.output
+    assert "doctor" not in result.output
+
+
 def test_a_report_to_a_pipe_or_through_a_link_goes_where_it_points(pytester: pytest.Pytester, run: RunTests) -> None:
     """A link stays one, and a pipe (``/dev/stdout``, ``>(...)``) is written to; neither is replaced by a file."""
     pytester.makepyfile(LEAK)
