@@ -158,30 +158,40 @@ class Search:
         found without a pass through the heap; but not where a holder that is to be preferred may be found by that.
         """
         top = self._top_of(other) if other is not None else None
-        if other is None or top is None:
+        if other is None or top is None or (other.kind != "fixture" and (self._fixtures or other.kind != "module")):
             return None
+        chain = self._way_down(top, suspect, other.depth)
+        return _holder(self._recognise(top), chain) if chain else None
+
+    def is_held_likewise(self, suspect: object, other: Holder) -> bool:
+        """Whether the module or the fixture that held another object holds this one, too, whoever else may."""
+        top = self._top_of(other)
+        return top is not None and bool(self._way_down(top, suspect, other.depth))
+
+    def _way_down(self, top: object, suspect: object, depth: int) -> list[Any]:
+        """The objects from the top down to the suspect; none if it is not found about as deep as that."""
         seen = {id(top)}
         levels: list[list[Any]] = [[top]]
-        for _ in range(2 * other.depth):  # the __dict__ of an object may be one step more
+        for _ in range(2 * depth):  # the __dict__ of an object may be one step more
             below = gc.get_referents(*levels[-1])
             numbers = set(map(id, below))
             if id(suspect) in numbers:
                 chain = [suspect]
                 for level in reversed(levels):
                     chain.append(next(obj for obj in level if _refers_to(obj, chain[-1])))
-                return _holder(self._recognise(top), chain[::-1])
+                return chain[::-1]
             numbers -= seen
             seen |= numbers
             if len(seen) > NEARBY:
                 break
             new = [each for each in below if id(each) in numbers]
             levels.append([each for each in new if self._leads_on(each)])
-        return None
+        return []
 
     def _top_of(self, holder: Holder) -> object:
         if holder.kind == "fixture":
             return next((each for each in self._definitions if id(each) == holder.fixture), None)
-        if holder.kind != "module" or self._fixtures:
+        if holder.kind not in ("module", "test"):
             return None
         namespace = getattr(sys.modules.get(holder.path[0]), "__dict__", None)
         return namespace if type(namespace) is dict else None

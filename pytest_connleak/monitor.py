@@ -311,15 +311,18 @@ class Monitor:
 
     def _surely_held(self, alive: Sequence[Finding], around: Surroundings) -> bool:
         """Whether no garbage has these: who held the last one of the same line holds each, and nothing else does."""
-        others = {f.resource: self._holders_by_site.get(_site(f)) for f in alive if f.resource is not None}
-        if None in others.values():
-            return False
+        others: dict[int, Holder] = {}
+        for finding in alive:
+            other = self._holders_by_site.get(_site(finding))
+            if other is None or finding.resource is None:
+                return False
+            others[finding.resource] = other
         try:
             objects = self._recorder.objects(others)
             if any(sys.getrefcount(objects[number]) != _REFERENCES + 1 for number in objects):
                 return False
             search = _search(around, objects)
-            return all(search.same_holder(objects[number], others[number]) is not None for number in objects)
+            return all(search.is_held_likewise(objects[number], others[number]) for number in objects)
         except Exception as error:
             self.fault("search for holders", error)
             return False
@@ -355,12 +358,9 @@ class Monitor:
             return
         sleep = time.sleep if hub else System.sleep  # theirs lets greenlets run
         waited, pause = 0.0, 0.001
-        sites: set[tuple[str, int]] = set()
-        while waited < seconds:
-            sites = {_site(f) for f in self._alive(ending)} | {_NOWHERE for _ in self._strangers_of(ending)}
-            tired = all(self._unfulfilled.get(site, 0) >= PATIENCE for site in sites)
-            if not sites or (tired and waited >= 0.1 * seconds):
-                return
+        while sites := {_site(f) for f in self._alive(ending)} | {_NOWHERE for _ in self._strangers_of(ending)}:
+            if waited >= seconds * max(map(self._share_of_grace, sites)):
+                break
             sleep(pause)
             waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
             self._drain()
@@ -368,6 +368,9 @@ class Monitor:
         if patiently:
             for site in sites:
                 self._unfulfilled[site] = self._unfulfilled.get(site, 0) + 1
+
+    def _share_of_grace(self, site: tuple[str, int]) -> float:
+        return 0.1 if self._unfulfilled.get(site, 0) >= PATIENCE else 1.0
 
     def _await_finalizers(self) -> None:
         """Where another thread is collecting garbage just now, wait: what looks dropped may be closed by that."""
