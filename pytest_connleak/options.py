@@ -210,7 +210,7 @@ def read(config: pytest.Config, kinds: tuple[str, ...]) -> Settings:
         shared=cast("SharedPolicy", _choice_in_file(config, "connleak_shared", SharedPolicy)),
         library=cast("LibraryPolicy", _choice_in_file(config, "connleak_library", LibraryPolicy)),
         grace=settings.seconds(_in_file(config, "connleak_grace"), "ini option connleak_grace"),
-        reports=tuple(_report_file(text, config) for text in config.getoption("connleak_report")),
+        reports=_report_files(config),
         baseline=baseline,
         update_baseline=baseline is not None and config.getoption("connleak_update_baseline"),
         prune_baseline=baseline is not None and config.getoption("connleak_prune_baseline"),
@@ -284,6 +284,20 @@ def _baseline_path(config: pytest.Config, mode: Mode) -> str | None:
 
 def _in_ci() -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false", "no", "off")
+
+
+def _report_files(config: pytest.Config) -> tuple[ReportFile, ...]:
+    files = tuple(_report_file(text, config) for text in config.getoption("connleak_report"))
+    formats_of: dict[str, str] = {}
+    for file in files:
+        path = os.path.realpath(file.path)
+        is_file = os.path.isfile(path) or not os.path.exists(path)  # else it is the terminal, or a pipe
+        if is_file and formats_of.setdefault(path, file.format) != file.format:
+            raise SettingError(
+                f"--connleak-report: {path} is to be both {formats_of[path]} and {file.format}; "
+                "the one would overwrite the other"
+            )
+    return files
 
 
 def _report_file(text: str, config: pytest.Config) -> ReportFile:

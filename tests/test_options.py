@@ -108,6 +108,12 @@ def test_markers_lists_the_marker(run: RunTests) -> None:
         pytest.param(["--connleak-report=it.pdf"], [], ["--connleak-report=it.pdf", ".json"], id="ending"),
         pytest.param(["--connleak-report=it"], [], ["--connleak-report=it", ".json"], id="no ending"),
         pytest.param(["--connleak-report="], [], ["--connleak-report=: no file is named"], id="no report"),
+        pytest.param(
+            ["--connleak-report=same.json", "--connleak-report=html:same.json"],
+            [],
+            ["same.json is to be both json and html"],
+            id="one file for two reports",
+        ),
         pytest.param(["--connleak-report=gitlab:"], [], ["gitlab:: no file is named"], id="no path"),
         pytest.param(
             ["--connleak-report=gitlb:it.json"], [], ["'gitlb' is not a format", "github, gitlab, html"], id="format"
