@@ -28,11 +28,11 @@ from .model import (
 def lasting(events: Sequence[Event]) -> Sequence[Event]:
     """The events without those of what was opened, closed and collected meanwhile, with all that belongs to it.
 
-    What belongs to a pool need not be closed by itself; a session is closed when its pools are.
-
-    That a socket connected stays: the other end of the connection may be in this process.
+    What belongs to a pool need not be closed by itself; the pools of a session must be, or it is not closed.  That a
+    socket connected stays: the other end of the connection may be in this process.
     """
-    passing = _closed_and_gone(events)
+    collected = {event.id for event in events if isinstance(event, Collected)}
+    passing = _closed_and_gone(events, collected) if collected else None
     if not passing:
         return events
     return [
@@ -44,10 +44,10 @@ def lasting(events: Sequence[Event]) -> Sequence[Event]:
     ]
 
 
-def _closed_and_gone(events: Sequence[Event]) -> set[int]:
+def _closed_and_gone(events: Sequence[Event], collected: set[int]) -> set[int]:
+    """The numbers of what was opened and closed, too, with all that belongs to it."""
     opened: dict[int, ResourceKind] = {}
     closed: set[int] = set()
-    collected: set[int] = set()
     above: dict[int, tuple[int, ...]] = {}
     families: list[tuple[int, ...]] = []
     for event in events:
@@ -55,8 +55,6 @@ def _closed_and_gone(events: Sequence[Event]) -> set[int]:
             opened[event.id] = event.kind
         elif isinstance(event, (Closed, Released)):
             closed.add(event.id)
-        elif isinstance(event, Collected):
-            collected.add(event.id)
         elif isinstance(event, Adopted):
             families.append((event.parent, *event.children))
             for child in event.children:
