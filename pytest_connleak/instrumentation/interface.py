@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
+from operator import is_
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
@@ -191,6 +192,16 @@ class _Patch:
             setattr(self.owner, self.name, self.wrapper)
 
 
+@dataclass(slots=True)
+class _Contested:
+    """What others may put back as it was: the members of a class, and which of them are to be the wrappers."""
+
+    members: Mapping[str, object]
+    names: list[str] = field(default_factory=list)
+    wrappers: list[object] = field(default_factory=list)
+    patches: list[_Patch] = field(default_factory=list)
+
+
 class Installation:
     """The instrumentations at work for one recorder.
 
@@ -214,7 +225,8 @@ class Installation:
         self._probe = probe
         self._lock = threading.RLock()
         self._patches: list[_Patch] = []
-        self._contested: list[tuple[Mapping[str, object], _Patch]] = []
+        self._contested: dict[int, _Contested] = {}
+        """By the ``id()`` of the class, or the module, that is patched."""
         self._contested_libraries = {i.name for i in instrumentations if i.contested}
         self.disabled: list[Observer] = []
         self._namesakes: set[str] = set()
@@ -245,9 +257,10 @@ class Installation:
 
     def renew(self) -> None:
         """Patch again what somebody put back as it was before: pytest-socket does so after each test."""
-        for members, patch in self._contested:
-            if members.get(patch.name) is not patch.wrapper:
-                patch.renew()
+        for contested in self._contested.values():  # before and after each test
+            if not all(map(is_, map(contested.members.get, contested.names), contested.wrappers)):
+                for patch in contested.patches:
+                    patch.renew()
 
     def stop(self) -> None:
         """Put everything back."""
@@ -298,7 +311,10 @@ class Installation:
         self._patches.append(patch)
         self._appoint()
         if observer.library in self._contested_libraries:
-            self._contested.append((vars(owner), patch))
+            contested = self._contested.setdefault(id(owner), _Contested(vars(owner)))
+            contested.names.append(name)
+            contested.wrappers.append(patch.wrapper)
+            contested.patches.append(patch)
 
     def _failed(self, observer: Observer, error: Exception) -> None:
         if isinstance(error, (RecursionError, MemoryError)):
