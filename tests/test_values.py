@@ -1,21 +1,17 @@
-"""The pure parts: timeouts, settings, triage, origins, text."""
+"""The pure parts: timeouts, settings, triage, text."""
 
 from __future__ import annotations
 
-import os
-import site
 import socket
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from types import ModuleType
 
 import pytest
 import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_connleak import origin, settings
+from pytest_connleak import settings
 from pytest_connleak.errors import SettingError
 from pytest_connleak.habits import HABITS
 from pytest_connleak.model import PROCESS, Finding, Frame, Limits, Origin, Owner
@@ -152,91 +148,6 @@ def test_what_the_tools_open_for_themselves_is_not_listed() -> None:
 
 def test_off_means_nothing_is_said() -> None:
     assert triage([LEAK], {TEST: Local("off")}, Settings(), "/project") == ((), frozenset())
-
-
-# --- origins --------------------------------------------------------------------------------------------
-
-
-def install(source: str, filename: str, name: str) -> ModuleType:
-    """A module whose code says that it stands in ``filename``."""
-    module = ModuleType(name)
-    exec(compile(source, filename, "exec"), vars(module))
-    return module
-
-
-LIBRARY = os.path.join(site.getsitepackages()[0], "somelib", "api.py")
-
-
-def test_the_place_is_the_nearest_line_of_the_user() -> None:
-    library = install("def connect(make):\n    return make()\n", LIBRARY, "somelib.api")
-    found = origin.resolve(library.connect(origin.capture))
-    assert found.place is not None
-    assert found.place.path == __file__
-    assert found.place.function == "test_the_place_is_the_nearest_line_of_the_user"
-    assert found.library == Frame(LIBRARY, 2, "connect", "somelib.api", user=False)
-
-
-def test_who_made_it() -> None:
-    library = install("def connect(make):\n    return make()\n", LIBRARY, "somelib.api")
-    stack = library.connect(origin.capture)
-    assert origin.made_by_library(stack, "requests")
-    assert not origin.made_by_library(stack, "somelib")
-    assert not origin.made_by_library(origin.capture(), "requests")
-
-
-def test_what_a_module_makes_when_it_is_imported_is_the_librarys() -> None:
-    module = install("from pytest_connleak.origin import capture\nstack = capture()\n", LIBRARY, "somelib")
-    assert origin.made_by_library(module.stack, "somelib")
-
-
-class Base:
-    def __init__(self) -> None:
-        self.stack = origin.capture(type(self))
-
-
-class Derived(Base):
-    def __init__(self) -> None:
-        super().__init__()
-
-
-def test_constructors_of_the_object_itself_are_left_out() -> None:
-    found = origin.resolve(Derived().stack)
-    assert found.place is not None
-    assert found.place.function == "test_constructors_of_the_object_itself_are_left_out"
-
-
-class Client:
-    def __init__(self) -> None:
-        self.stack = origin.capture(Base)
-
-
-def test_constructors_of_others_are_not() -> None:
-    found = origin.resolve(Client().stack)
-    assert found.place is not None
-    assert found.place.function == "Client.__init__"
-
-
-def test_without_any_line_of_the_user_the_test_is_the_place() -> None:
-    definition = Frame("/project/test_a.py", 3, "test_a", "", user=True)
-    assert origin.resolve((), definition).place == definition
-    assert origin.resolve(()).place is None
-
-
-@pytest.mark.parametrize(
-    ("filename", "kind"),
-    [
-        (__file__, "user"),
-        (os.__file__, "stdlib"),
-        (LIBRARY, "library"),
-        (origin.__file__, "plugin"),
-        (sys.modules["pluggy"].__file__, "runner"),
-        ("<string>", "synthetic"),
-        ("<frozen importlib._bootstrap>", "stdlib"),
-        ("/opt/app/vendor/site-packages/x.py", "library"),
-    ],
-)
-def test_what_kind_a_file_is(filename: str, kind: str) -> None:
-    assert origin.classify(filename) == kind
 
 
 # --- text -----------------------------------------------------------------------------------------------
