@@ -210,8 +210,8 @@ class Plugin:
         monitor = self.standby.monitor
         if monitor is not None and (monitor.faults or monitor.gaps or monitor.used_ignores):
             self.tally().watched(monitor.faults, monitor.gaps, map(str, monitor.used_ignores))
-        if monitor is not None and monitor.traffic:
-            self.tally().counted(monitor.traffic)
+        if monitor is not None and (traffic := monitor.traffic):
+            self.tally().counted(traffic)
         if self.standby.fault is not None:
             error = f"{type(self.standby.fault).__name__}: {self.standby.fault}"
             self.tally().watched({"start": error}, ["nothing was watched before the first test"], [])
