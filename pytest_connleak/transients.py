@@ -18,7 +18,6 @@ from .model import (
     Disowned,
     Event,
     Opened,
-    Released,
     ResourceKind,
     Sent,
     Unlimited,
@@ -53,7 +52,7 @@ def _closed_and_gone(events: Sequence[Event], collected: set[int]) -> set[int]:
     for event in events:
         if isinstance(event, Opened):
             opened[event.id] = event.kind
-        elif isinstance(event, (Closed, Released)):
+        elif isinstance(event, Closed):
             closed.add(event.id)
         elif isinstance(event, Adopted):
             families.append((event.parent, *event.children))
