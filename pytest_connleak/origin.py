@@ -119,19 +119,20 @@ def capture(made: type | None = None) -> RawStack:
     return tuple(stack)
 
 
-# By the addresses of their code, which they keep, and the instructions.
-_shared: dict[tuple[tuple[int, int], ...], RawStack] = {}
+# By the addresses of their code and of the names of their modules, which they keep, and the instructions.
+_shared: dict[tuple[tuple[int, int, int], ...], RawStack] = {}
 MAX_SHARED = 256
 
 
 def shared(raw: RawStack) -> RawStack:
     """The stack of the same calls that was seen first: ten thousand sessions of one line hold one stack.
 
-    Not by equality: the code of a copy of a file is equal, and is another place.
+    Not by equality: the code of a copy of a file is equal, and is another place.  Nor by the code alone: modules may
+    share that.
     """
     if len(_shared) >= MAX_SHARED:
         _shared.clear()
-    return _shared.setdefault(tuple((id(code), instruction) for code, instruction, _ in raw), raw)
+    return _shared.setdefault(tuple((id(code), instruction, id(module)) for code, instruction, module in raw), raw)
 
 
 _DECIDING = frozenset({"user", "runner", "plugin"})

@@ -9,6 +9,7 @@ import sys
 import weakref
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -161,6 +162,13 @@ def test_stacks_of_equal_files_are_two() -> None:
     here, there = (install(source, f"/{name}/test_it.py", "test_it").made for name in ("here", "there"))
     stacks = [made(origin.capture) for made in (here, there)]
     assert [place(origin.shared(stack)) for stack in stacks] == [place(stack) for stack in stacks]
+
+
+def test_stacks_of_modules_that_share_their_code_are_two() -> None:
+    code = compile("def made(capture): return capture()", __file__, "exec")
+    spaces: list[dict[str, Any]] = [{"__name__": name} for name in ("one", "other")]
+    stacks = [exec(code, space) or space["made"](origin.capture) for space in spaces]  # type: ignore[func-returns-value]
+    assert [origin.shared(stack)[0][2] for stack in stacks] == ["one", "other"]
 
 
 def test_only_so_many_are_shared() -> None:
