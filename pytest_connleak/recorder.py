@@ -71,7 +71,8 @@ class Known(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generi
     key: int
     kind: ResourceKind
     children: tuple[int, ...]
-    parent: int
+    parent: Known | None
+    """What was last said to answer for it."""
     adopted_at: int
     """How many objects had been opened when it was last said what it answers for."""
     sent: Sent | None
@@ -216,7 +217,8 @@ class Recorder:
         self._known: dict[int, Known] = {}
         self._dead: list[Known] = []
         self._opened = 0
-        # Requests between which nothing was closed or passed to another are a run: they are counted together.
+        # Requests between which nothing was closed or passed to another are a run: they are counted together.  A run
+        # ends after the event that ends it was noted, or another thread's next one would begin before that.
         self._run = 0
         self._borrowed: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
         self._submitters: weakref.WeakKeyDictionary[object, RawStack] = weakref.WeakKeyDictionary()
@@ -253,7 +255,7 @@ class Recorder:
         number = next(self._numbers)
         key = id(obj)
         ref.id, ref.key, ref.kind, ref.start = number, key, kind, _thread.started
-        ref.children, ref.parent, ref.closed_at, ref.adopted_at, ref.sent, ref.run = (), 0, 0, 0, None, 0
+        ref.children, ref.parent, ref.closed_at, ref.adopted_at, ref.sent, ref.run = (), None, 0, 0, None, 0
         self._known[key] = ref
         self._opened += 1
         self._append(
@@ -272,13 +274,16 @@ class Recorder:
 
     def adopted(self, parent: object, children: Iterable[object]) -> None:
         """``parent`` answers for exactly these children (those of them that are known)."""
-        ref = self._ref(parent)
+        ref = self.known(parent)
         if ref is None:
             return
         ref.adopted_at = self._opened
-        numbers = tuple(n for n in map(self.find, children) if n is not None)
+        refs = [child for child in map(self.known, children) if child is not None]
+        numbers = tuple(child.id for child in refs)
         if numbers != ref.children:
             ref.children = numbers
+            for child in refs:
+                child.parent = ref
             self._related(_new(Adopted, (ref.id, numbers)))
 
     def may_adopt(self, parent: Known | None) -> bool:
@@ -288,17 +293,17 @@ class Recorder:
     def adopted_one(self, parent: object, child: object) -> None:
         """``parent`` answers for ``child``; to say it again costs next to nothing."""
         ref, answering = self._known.get(id(child)), self._known.get(id(parent))
-        if ref is None or answering is None or ref.parent == answering.id:
+        if ref is None or answering is None or ref.parent is answering:
             return
         if ref() is child and answering() is parent:
-            ref.parent = answering.id
+            ref.parent = answering
             self._related(_new(Adopted, (answering.id, (ref.id,))))
 
     def disowned(self, child: object) -> None:
         """Nothing answers for ``child`` any more but who has it."""
-        ref = self._ref(child)
+        ref = self.known(child)
         if ref is not None:
-            ref.parent = 0
+            ref.parent = None
             self._related(_new(Disowned, (ref.id,)))
 
     def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> None:
@@ -308,8 +313,8 @@ class Recorder:
             self._related(_new(Adopted, (parent, (known.id,))))
 
     def _related(self, event: Adopted | Disowned) -> None:
-        self._run += 1
         self._append(event)
+        self._run += 1
 
     def sent(self, client: Known | None, *, counts: bool = False) -> None:
         """A request goes through a session or pool; it ``counts`` for what the user called, or if it is said.
@@ -326,7 +331,9 @@ class Recorder:
             return
         elif not request.counted and (request.client == client.id or request.client is None):
             counts = request.counted = True
-        sent = client.sent
+        sent, parent = client.sent, client.parent
+        if parent is not None and parent() is None:  # who sends may have to answer for it now
+            client.parent = sent = None
         if sent is None or client.run != self._run or sent.owner is not self.owner:
             client.run, client.sent = self._run, Sent(client.id, self.owner, int(counts))
             self._append(client.sent)  # complete, for it may be handed over at once
@@ -361,26 +368,26 @@ class Recorder:
 
     def closed(self, obj: object) -> None:
         """Somebody closed the object; often called from finalizers."""
-        ref = self._ref(obj)
+        ref = self.known(obj)
         if ref is not None:
             ref.closed_at = next(self._moments)
         number = self._number_of_the_dying(obj)
         if number is not None:
-            self._run += 1
             self.events.append(_new(Abandoned, (number,)) if _thread.finalizing else _new(Closed, (number,)))
+            self._run += 1
 
     def closed_with(self, number: int) -> None:
         """Somebody closed what this resource was a part of."""
-        self._run += 1
         self.events.append(_new(ClosedWith, (number,)))
+        self._run += 1
 
     @contextmanager
     def finalizing(self, obj: object) -> Iterator[None]:
         """A library's own finalizer is at work on ``obj``: what it closes, now or later, nobody has closed."""
         number = self._number_of_the_dying(obj)
         if number is not None:
-            self._run += 1
             self.events.append(_new(Abandoned, (number,)))
+            self._run += 1
         _thread.finalizing += 1
         try:
             yield
@@ -397,10 +404,11 @@ class Recorder:
 
     def find(self, obj: object) -> int | None:
         """The number of a live object."""
-        ref = self._ref(obj)
+        ref = self.known(obj)
         return ref.id if ref is not None else None
 
-    def _ref(self, obj: object) -> Known | None:
+    def known(self, obj: object) -> Known | None:
+        """What is known of a live object."""
         ref = self._known.get(id(obj))  # of what had this address before, until that is handed over
         return ref if ref is not None and ref() is obj else None
 
@@ -427,13 +435,13 @@ class Recorder:
         if len(self._dead) > MAX_WAITING:
             self.bury()
         events: list[Event | Counted] = []
-        self._run += 1
         while self.events:
             event = self.events.popleft()
             if isinstance(event, Known):
                 self._dead.append(event)
                 event = _new(Collected, (event.id,))
             events.append(event)
+        self._run += 1
         return events
 
     @property

@@ -136,9 +136,7 @@ def lives(draw: st.DrawFn) -> list[Event]:
                 connection = Connection(*draw(st.permutations([NEAR, FAR])))
                 choices += [Connected(4, connection, draw(st.booleans())), ClosedWith(4), Abandoned(4)]
         choices += [Closed(n) for n in sorted(ever - alive)]  # by a finalizer
-        choices += [
-            Released(n) for n in sorted(ever - alive) if KINDS[n] == "response"
-        ]  # its connection is returned
+        choices += [Released(n) for n in sorted(ever - alive) if KINDS[n] == "response"]  # its connection is returned
         chosen = draw(st.sampled_from(choices))
         if isinstance(chosen, Opened):
             alive.add(chosen.id)

@@ -54,9 +54,9 @@ def connection_closed(probe: Probe, call: Call) -> Generator[None, Outcome, None
 def _is_finalizing(_: Probe, response: http.client.HTTPResponse) -> bool:
     """io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it.
 
-    One that was read to its end has nothing more to close.
+    One that was read to its end has nothing more to close, and one that could not be made has no file.
     """
-    return getattr(response, "_finalizing", False) and response.fp is not None
+    return getattr(response, "_finalizing", False) and getattr(response, "fp", None) is not None
 
 
 @instrumentation.around("http.client:HTTPResponse.close", when=_is_finalizing)

@@ -132,8 +132,8 @@ def _said(call: Call) -> tuple[object, object]:
 
 
 def _url(client: Any, url: str) -> str:
-    """The whole URL: a pool is given the path alone."""
-    if getattr(client, "pool", None) is None or not url.startswith("/"):
+    """The whole URL: a pool is given the path alone, and may be closed by now."""
+    if getattr(client, "host", None) is None or not url.startswith("/"):
         return url
     return f"{client.scheme}://{client.host}{f':{client.port}' if client.port else ''}{url}"
 
