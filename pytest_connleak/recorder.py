@@ -584,6 +584,13 @@ class Recorder:
                     self._answered(request, request.call.library, response, borrowed)
         request.forget()
 
+    def abandon(self, call: Call) -> None:
+        """The observer of a call was interrupted, or failed: if a request began with that, its end will not be told."""
+        request = _in_flight.get()
+        if request is not None and request.call is not None and request.call.instance is call.instance:
+            _in_flight.set(request.outer)
+            request.forget()
+
     def _unlimited(self, request: InFlight, error: BaseException | None) -> None:
         call = request.call
         if call is None or (request.delegated and request.layer < CONNECTION):

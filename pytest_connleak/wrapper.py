@@ -28,12 +28,13 @@ class Outcome(NamedTuple):
 
 _BEFORE = """
 {define} told({declared}):
-    ended = None
+    call = ended = None
     try:
         if patch.told{condition} and {asked}:
-            ended = observe(probe, new(Call, (library, {instance}, ({positional}), {keywords}, None)))
-    except Exception as error:
-        if is_the_programs(error):
+            call = new(Call, (library, {instance}, ({positional}), {keywords}, None))
+            ended = observe(probe, call)
+    except BaseException as error:
+        if ends_the_call(error, call):
             raise
     if ended is None:
         return {wait}original({passed})
@@ -42,14 +43,14 @@ _BEFORE = """
     except BaseException as error:
         try:
             ended(None, error)
-        except Exception as another:
-            if is_the_programs(another):
+        except BaseException as another:
+            if ends_the_call(another, call):
                 raise
         raise
     try:
         ended(result, None)
-    except Exception as error:
-        if is_the_programs(error):
+    except BaseException as error:
+        if ends_the_call(error, call):
             raise
     return result
 """
@@ -124,6 +125,12 @@ def wrap(
                 observer.function(probe, call)
         return True
 
+    def ends_the_call(error: BaseException, call: Call | None) -> bool:
+        """Whether what struck while the observer was told is the program's; nobody will be told of the end."""
+        if call is not None:
+            probe.abandon(call)
+        return not isinstance(error, Exception) or is_the_programs(error)
+
     wrapper: Any = FunctionType(
         _compiled(source),
         {
@@ -136,6 +143,7 @@ def wrap(
             "observe": observer.function,
             "end": _end,
             "is_the_programs": is_the_programs,
+            "ends_the_call": ends_the_call,
             "probe": probe,
             "library": observer.library,
             "Call": Call,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import http.client
+import signal
+import sys
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -93,6 +96,53 @@ def test_a_response_that_could_not_be_made(monitor: Monitor) -> None:
         http.client.HTTPResponse(None)  # type: ignore[arg-type]  # on purpose
     gc.collect()
     verdict(monitor)  # nothing failed over it
+
+
+# --- interruptions ----------------------------------------------------------------------------------------
+
+
+class Rings(requests.Session):
+    """A handler of signals raises while the plugin asks for the adapters: for the ``after``-th time."""
+
+    rings = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "adapters" and sys._getframe(1).f_code.co_name == "_managers" and self.rings:
+            self.rings -= 1
+            if not self.rings:
+                signal.raise_signal(signal.SIGALRM)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, pytest.fail.Exception])
+@pytest.mark.parametrize("when", [1, 2], ids=["before", "after"])
+def test_a_request_whose_observer_is_interrupted(
+    when: int, error: type[BaseException], server: Server, monitor: Monitor
+) -> None:
+    """It is over, and nothing of it is kept."""
+
+    def ring(*_: object) -> None:
+        raise error
+
+    session, prepared = Rings(), requests.Request("GET", server.url).prepare()
+    kept = weakref.ref(prepared)
+    urllib3.PoolManager().clear()  # something was opened, so the session is asked again what it answers for
+    session.rings = when
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        session.send(prepared, timeout=5)
+    except error:
+        pass
+    else:
+        pytest.fail("not interrupted")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    del prepared
+    session.close()
+    assert kept() is None
+    with urllib3.connection_from_url(server.url, timeout=None) as pool:
+        pool.urlopen("GET", "/size/5")
+    assert kinds(verdict(monitor)) == ["missing-timeout"]
 
 
 # --- other threads ----------------------------------------------------------------------------------------
