@@ -59,10 +59,10 @@ def _closed_and_gone(events: Sequence[Event], collected: set[int]) -> set[int]:
             for child in event.children:
                 above[child] = (*above.get(child, ()), event.parent)
         elif isinstance(event, Sent):  # it is open again, and so is its manager
-            again = [event.id]
-            for number in again:
-                closed.discard(number)
-                again += above.get(number, ())
+            again, level = {event.id}, {event.id}
+            while level := {parent for number in level for parent in above.get(number, ())} - again:
+                again |= level
+            closed -= again
         elif isinstance(event, (Abandoned, Disowned)):
             opened.pop(event.id, None)
     closed.update(child for child, parents in above.items() if all(opened.get(n) != "session" for n in parents))

@@ -105,6 +105,12 @@ def test_a_manager_whose_pool_is_used_after_it_was_closed_is_entered() -> None:
     assert lasting(events) == events
 
 
+def test_two_that_answer_for_each_other_come_to_an_end() -> None:
+    """As sessions do whose adapters have each other for their pools."""
+    events = [*map(opened, (1, 6)), Adopted(1, (6,)), Adopted(6, (1,)), Sent(1, TEST, 1), *map(Collected, (1, 6))]
+    assert lasting(events) == events
+
+
 @pytest.mark.parametrize("what", [Abandoned(1), Disowned(3)], ids=["abandoned", "disowned"])
 def test_what_has_another_life_is_entered(what: Event) -> None:
     events = one_request()
