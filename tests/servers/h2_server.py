@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -25,6 +27,7 @@ GREETING = b"hello"
 PART = b"x" * 1000
 PAUSE = 0.01
 LONG = 3600.0
+START = 10.0
 
 
 async def body(name: str, argument: str) -> AsyncIterator[bytes]:
@@ -73,9 +76,19 @@ def application(relay: Relay) -> Callable[..., Awaitable[None]]:
     return answer
 
 
-def configuration(listener: socket.socket) -> Config:
-    """What hypercorn is told: to listen here, to be quiet, and to leave it to its clients to close."""
-    config = Config()
+def configuration(listener: socket.socket, has_certificate: threading.Event) -> Config:
+    """What hypercorn is told: to listen here, to be quiet, and to leave it to its clients to close.
+
+    When it has read its certificate, the event is set.
+    """
+
+    class Telling(Config):
+        def create_ssl_context(self) -> ssl.SSLContext | None:
+            context = super().create_ssl_context()
+            has_certificate.set()
+            return context
+
+    config = Telling()
     config.bind = [f"fd://{listener.detach()}"]
     config.loglevel = "ERROR"
     config.keep_alive_timeout = LONG
@@ -85,13 +98,16 @@ def configuration(listener: socket.socket) -> Config:
 def main() -> None:
     """Serve until stdin ends."""
     with certificate() as (ca, chain):
+        has_certificate = threading.Event()
 
         def run(listener: socket.socket, relay: Relay) -> None:
-            config = configuration(listener)
+            config = configuration(listener, has_certificate)
             config.certfile = config.keyfile = chain
             asyncio.run(serve(application(relay), config, shutdown_trigger=asyncio.Event().wait))
 
         run_before(run, scheme="https", ca=ca)
+        # Who needs no answer may end this before hypercorn has come so far, and it would say that the file is gone.
+        has_certificate.wait(START)
 
 
 if __name__ == "__main__":
