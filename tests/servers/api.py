@@ -8,6 +8,7 @@ then waits for its client to go.
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import json
 import re
@@ -15,6 +16,7 @@ import select
 import socketserver
 import struct
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -57,10 +59,18 @@ class ApiHandler(Handler):
         else:
             self.write_chunk(b"")
 
+    def _wait_until_read(self) -> None:
+        """Of a Unix socket the system says what the other end has not read yet (unix(7): SIOCOUTQ); of others, it may."""
+        for _ in range(500):
+            time.sleep(0.02)
+            (unread,) = struct.unpack("i", fcntl.ioctl(self.connection, termios.TIOCOUTQ, bytes(4)))
+            if not unread:
+                break
+
     def upgrade(self, *parts: bytes) -> None:
         """Answer with a raw stream, which ends with the connection."""
         self.head(101, Connection="Upgrade", Upgrade="tcp")
-        time.sleep(0.02)  # docker-py loses what comes along with the head
+        self._wait_until_read()  # docker-py loses what comes along with the head
         for part in parts:
             self.write(part)
         self.close_connection = True
