@@ -60,7 +60,7 @@ class ApiHandler(Handler):
             self.write_chunk(b"")
 
     def _wait_until_read(self) -> None:
-        """Of a Unix socket the system says what the other end has not read yet (unix(7): SIOCOUTQ); of others, it may."""
+        """Of a Unix socket the system says what the other end has not read yet (unix(7): SIOCOUTQ)."""
         for _ in range(500):
             time.sleep(0.02)
             (unread,) = struct.unpack("i", fcntl.ioctl(self.connection, termios.TIOCOUTQ, bytes(4)))
