@@ -21,7 +21,7 @@ CALLS = [
     _Call(
         "requests.Session.get, kept alive",
         1.015,
-        1.03,
+        1.018,
         """
 import requests
 def test_calls(url):
@@ -33,7 +33,7 @@ def test_calls(url):
     _Call(
         "requests.get",
         1.02,
-        1.21,
+        1.175,
         """
 import requests
 def test_calls(url):
@@ -44,7 +44,7 @@ def test_calls(url):
     _Call(
         "urllib3.PoolManager.request",
         1.03,
-        1.125,
+        1.085,
         """
 import urllib3
 def test_calls(url):
@@ -56,7 +56,7 @@ def test_calls(url):
     _Call(
         "httpx.Client.get",
         1.02,
-        1.042,
+        1.03,
         """
 import httpx
 def test_calls(url):
@@ -68,7 +68,7 @@ def test_calls(url):
     _Call(
         "aiohttp.ClientSession.get",
         1.03,
-        1.185,
+        1.16,
         """
 import asyncio
 import aiohttp

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from .baseline import VARIANTS, Baseline, Known, Ran, some
 from .fingerprint import plain_nodeid
@@ -29,7 +28,7 @@ def decide(report: Report, baseline: Baseline, *, strict: bool) -> None:
     seen = seen_in(report)
     excess = baseline.excess(seen)
     report.entries = [
-        replace(entry, status="leak", reason=_too_many(entry.fingerprint, seen, baseline))
+        entry._replace(status="leak", reason=_too_many(entry.fingerprint, seen, baseline))
         if entry.status == "baseline" and entry.fingerprint in excess
         else entry
         for entry in report.entries
@@ -78,7 +77,7 @@ def join(reports: Sequence[Report], baseline: Baseline | None, *, strict: bool, 
 def _judged_again(entry: Entry, baseline: Baseline) -> Entry:
     if entry.status not in ("leak", "baseline"):
         return entry
-    return replace(entry, status="baseline" if baseline.covers(entry.fingerprint) else "leak", reason=None)
+    return entry._replace(status="baseline" if baseline.covers(entry.fingerprint) else "leak", reason=None)
 
 
 def _joined(texts: Iterable[str]) -> str:

@@ -100,8 +100,10 @@ HABITS = (
     ),
 )
 
+_BY_KIND = {kind: [habit for habit in HABITS if habit.kind == kind] for kind in {habit.kind for habit in HABITS}}
+
 
 def habit(kind: str, names: frozenset[str]) -> Habit | None:
     """The habit that a finding with these names of its object and of its frames belongs to."""
-    matching = (h for h in HABITS if h.kind == kind and any(fnmatchcase(name, h.pattern) for name in names))
+    matching = (h for h in _BY_KIND.get(kind, ()) if any(fnmatchcase(name, h.pattern) for name in names))
     return next(matching, None)

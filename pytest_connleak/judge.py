@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterable, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -157,7 +156,7 @@ class Judge:
                         place.module or None,
                     )
                 except PytestConnectionLeakWarning:
-                    finding = replace(finding, level="fail")
+                    finding = finding._replace(level="fail")
             findings.append(finding)
         return Verdict(tuple(findings))
 

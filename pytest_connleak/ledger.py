@@ -193,7 +193,7 @@ class Ledger:
         self._forget_collected(life.children)
 
     def _adopt(self, event: Adopted) -> None:
-        parent = self._lives.get(event.parent)
+        parent = self._lives.get(event.id)
         if parent is not None:
             before, parent.children = parent.children, event.children
             self._forget_collected(before)
@@ -201,10 +201,12 @@ class Ledger:
             child = self._lives.get(number)
             if child is None:
                 continue
-            if event.parent in child.parents:
+            if event.id in child.parents:
                 continue
-            child.parents += (event.parent,)
+            child.parents += (event.id,)
             if parent is not None:
+                if not child.opened.stack:  # it is a part, and was made where the whole was
+                    child.opened = child.opened._replace(stack=parent.opened.stack)
                 for socket, connection in child.connections.items():
                     self._note_connection(parent, socket, connection)
 
@@ -384,7 +386,8 @@ class Ledger:
             owner=life.owner,
             nodeid=opened.nodeid,
             state=life.state,
-            by_library=origin.made_by_library(opened.stack, opened.library),
+            # A part of what could not be made has no stack.
+            by_library=not opened.stack or origin.made_by_library(opened.stack, opened.library),
             traits=traits,
             requests=life.requests,
             connected=life.connected,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import CodeType
 from typing import Literal, NamedTuple
 
@@ -131,9 +131,9 @@ class Opened(NamedTuple):
 
 
 class Adopted(NamedTuple):
-    """``parent`` answers for ``children``: one mistake, one finding, at the outermost that can be closed."""
+    """The resource answers for ``children``: one mistake, one finding, at the outermost that can be closed."""
 
-    parent: int
+    id: int
     children: tuple[int, ...]
 
 
@@ -205,6 +205,11 @@ class Unlimited(NamedTuple):
     stack: RawStack
     owner: Owner
     nodeid: str
+
+    @property
+    def id(self) -> int:
+        """It is of no resource."""
+        return 0
 
 
 Event = (
@@ -288,8 +293,7 @@ class Evidence(NamedTuple):
 # --- findings -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One mistake, with all that is needed to put it right."""
 
     kind: str
@@ -299,7 +303,7 @@ class Finding:
     origin: Origin
     owner: Owner
     nodeid: str | None
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # that a tuple can count its items is of no use here
     connections: tuple[Connection, ...] = ()
     held_by: str | None = None
     held_path: tuple[str, ...] = ()
@@ -330,7 +334,7 @@ class Verdict(NamedTuple):
         excusable = ("leak", "baseline") if adopting else ("leak",)
         return Verdict(
             tuple(
-                replace(f, status="test-failed")
+                f._replace(status="test-failed")
                 if f.status in excusable and (f.owner.scope in scopes or not scopes)
                 else f
                 for f in self.findings

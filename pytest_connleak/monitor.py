@@ -8,16 +8,15 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import garbage, instrumentation, netstat, origin, rules
-from .descriptors import Descriptors, inodes
 from .holders import Holder, Search
 from .ledger import Ledger
-from .model import PROCESS, Connection, Evidence, Finding, Frame, Held, Origin, Owner, State, Tracked, Verdict
+from .model import PROCESS, Connection, Evidence, Finding, Frame, Held, Owner, Verdict
 from .recorder import Recorder
 from .settings import Local, Settings
+from .strangers import Strangers
 from .transients import lasting
 from .triage import triage
 from .untouched import System
@@ -71,15 +70,6 @@ class Surroundings(NamedTuple):
     last_tests: Mapping[Owner, str] = {}
 
 
-@dataclass(slots=True)
-class _Stranger:
-    """A socket that no instrumentation saw being opened."""
-
-    owner: Owner
-    nodeid: str
-    descriptor: int
-
-
 class Monitor:
     """Watches one run.
 
@@ -108,9 +98,7 @@ class Monitor:
             libraries += meters.discover()
         self._installation = instrumentation.Installation(libraries, self._recorder)
         self._advice = {module: advice for library in libraries for module, advice in library.advice.items()}
-        self._descriptors = Descriptors()
-        self._known_sockets: set[int] = set()
-        self._strangers: dict[int, _Stranger] = {}
+        self._strangers = Strangers()
         self._shared: dict[tuple[str, str, int], int] = {}
         self._shared_numbers: set[int] = set()
         self._held: dict[int, Held] = {}
@@ -159,7 +147,7 @@ class Monitor:
             sockets: the inodes of the sockets that are nobody's; those that there are now, by default.
         """
         self._recorder.on_full = self._drain_if_idle
-        self._known_sockets = set(self._descriptors.sockets((), 0) if sockets is None else sockets)
+        self._strangers.begin(sockets)
         origin.forget_sources()
         self._installation.start()
 
@@ -210,7 +198,7 @@ class Monitor:
     def owners(self) -> tuple[Owner, ...]:
         """All who have something open."""
         self._drain()
-        return tuple({*self._ledger.owners(), *(s.owner for s in self._strangers.values())})
+        return tuple({*self._ledger.owners(), *self._strangers.owners()})
 
     # --- the verdict ----------------------------------------------------------------------------------
 
@@ -223,8 +211,8 @@ class Monitor:
             return (
                 self._recorder.is_idle
                 and not self._ledger.knows(owner)
-                and not (self._strangers and self._strangers_of([owner]))
-                and self._descriptors.unchanged(self._ledger.open_sockets)
+                and not (self._strangers.open and self._strangers.of([owner]))
+                and self._strangers.descriptors.unchanged(self._ledger.open_sockets)
             )
         except Exception:  # the verdict will say what it is
             return False
@@ -239,7 +227,7 @@ class Monitor:
         try:
             self._drain()
             self._look()
-            if not (self._ledger.has_suspects(ending) or self._strangers_of(ending)):
+            if not (self._ledger.has_suspects(ending) or self._strangers.of(ending)):
                 self._ledger.settled(ending)  # who opens again what they closed answers for it
                 return NOTHING
             return self._judge(ending, nodeid, surroundings())
@@ -256,7 +244,7 @@ class Monitor:
         self._look()
         owners = self.owners()
         evidence = self._ledger.evidence(owners, definitions=dict.fromkeys(owners, definition))
-        strangers = self._describe_strangers(owners, self._table(owners))
+        strangers = self._strangers.described(owners, self._table(owners))
         findings = self._findings(Evidence((*(r for r in evidence.resources if r.alive), *strangers)))
         listed, _ = triage(findings, {}, self.settings, self._root)
         return listed
@@ -265,7 +253,7 @@ class Monitor:
         """How many sockets and how many sessions are open now, of whatever scope."""
         try:
             self._drain()
-            return self._ledger.open_sockets + len(self._strangers), self._ledger.count_open("session")
+            return self._ledger.open_sockets + len(self._strangers.open), self._ledger.count_open("session")
         except Exception as error:
             self.fault("timeline", error)
             return 0, 0
@@ -278,19 +266,9 @@ class Monitor:
 
     def _judge(self, ending: Sequence[Owner], nodeid: str, around: Surroundings) -> Verdict:
         self._await_finalizers()
-        if self._alive(ending) or self._strangers_of(ending):
-            garbage.collect(generation=1)  # what a test leaves is young; a full collection takes ten times as long
-            self._drain()
-        if self._strangers_of(ending) or not self._surely_held(self._alive(ending), around):
-            garbage.collect()
-            self._drain()
-        if self._alive(ending) or self._strangers_of(ending):
-            self._wait(ending, min(MOMENT, self.settings.grace))
-        held = self._holders(ending, around)
-        if self._alive(ending) or self._strangers_of(ending):
-            self._wait(ending, self.settings.grace, patiently=True)
+        held = self._given_time(ending, around) if self._is_any_alive(ending) else {}
         table = self._table(ending)
-        strangers = self._describe_strangers(ending, table)
+        strangers = self._strangers.described(ending, table)
         evidence = self._ledger.evidence(
             ending,
             definitions=around.definitions,
@@ -305,9 +283,25 @@ class Monitor:
         judged, used = triage(findings, around.local, self.settings, self._root, self.is_known)
         self.used_ignores |= {str(ignore) for ignore in used}
         self._ledger.settled(ending)
-        for inode in self._strangers_of(ending):
-            del self._strangers[inode]
+        self._strangers.forget(ending)
         return Verdict(judged)
+
+    def _given_time(self, ending: Sequence[Owner], around: Surroundings) -> dict[int, Held]:
+        """Let what is alive be closed yet, by a finalizer or another thread; return who holds it."""
+        garbage.collect(generation=1)  # what a test leaves is young; a full collection takes ten times as long
+        self._drain()
+        if self._strangers.of(ending) or not self._surely_held(self._alive(ending), around):
+            garbage.collect()
+            self._drain()
+        if self._is_any_alive(ending):
+            self._wait(ending, min(MOMENT, self.settings.grace))
+        held = self._holders(ending, around)
+        if self._is_any_alive(ending):
+            self._wait(ending, self.settings.grace, patiently=True)
+        return held
+
+    def _is_any_alive(self, ending: Sequence[Owner]) -> bool:
+        return bool(self._alive(ending) or self._strangers.of(ending))
 
     def _surely_held(self, alive: Sequence[Finding], around: Surroundings) -> bool:
         """Whether no garbage has these: who held the last one of the same line holds each, and nothing else does."""
@@ -358,7 +352,7 @@ class Monitor:
             return
         sleep = time.sleep if hub else System.sleep  # theirs lets greenlets run
         waited, pause = 0.0, 0.001
-        while sites := {_site(f) for f in self._alive(ending)} | {_NOWHERE for _ in self._strangers_of(ending)}:
+        while sites := {_site(f) for f in self._alive(ending)} | {_NOWHERE for _ in self._strangers.of(ending)}:
             if waited >= seconds * max(map(self._share_of_grace, sites)):
                 break
             sleep(pause)
@@ -447,42 +441,25 @@ class Monitor:
     # --- connections ----------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """List the open sockets; those that appeared, and that no instrumentation knows, are strangers."""
+        """List the open sockets, and note those that no instrumentation knows."""
         self._drain()
+        recorder = self._recorder
         try:
-            tracked = self._ledger.open_sockets
-            if self._descriptors.unchanged(tracked):
-                return
-            now = self._descriptors.sockets({*self._recorder.descriptors()}, tracked)
+            self._strangers.look(recorder.descriptors, self._ledger.open_sockets, recorder.owner, recorder.nodeid)
         except Exception as error:
             self.fault("list of open sockets", error, gap="sockets of C code could not be listed")
-            return
-        recorder = self._recorder
-        appeared = now.keys() - self._known_sockets
-        if appeared:
-            for inode in appeared - inodes(recorder.descriptors()).keys():
-                self._strangers[inode] = _Stranger(recorder.owner, recorder.nodeid, now[inode])
-        if len(now) != len(self._known_sockets) or appeared:
-            self._known_sockets = set(now)
-            for inode in self._strangers.keys() - now.keys():
-                del self._strangers[inode]
-
-    def _strangers_of(self, owners: Sequence[Owner]) -> list[int]:
-        return [inode for inode, stranger in self._strangers.items() if stranger.owner in owners]
 
     def _table(self, ending: Sequence[Owner]) -> Mapping[int, Connection]:
         """The connections of the process by descriptor, if there is anything to describe."""
-        if not self._strangers_of(ending):
+        if not self._strangers.of(ending):
             return {}
         try:
             table = netstat.connections()
         except Exception as error:  # psutil was refused: the findings stand without the addresses
             self.fault("psutil", error)
             return {}
-        for stranger in self._strangers.values():  # what C code connected may have its far end in a thread here
-            connection = table.get(stranger.descriptor)
-            if connection is not None and connection.remote:
-                self._ledger.note_local_end(connection.local)
+        for address in self._strangers.local_ends(table):
+            self._ledger.note_local_end(address)
         return table
 
     def _seen(self, ending: Sequence[Owner]) -> dict[int, Connection]:
@@ -494,29 +471,6 @@ class Monitor:
             self.fault("psutil", error)
             return {}
         return {number: connection for number, connection in seen.items() if connection is not None}
-
-    def _describe_strangers(self, ending: Sequence[Owner], table: Mapping[int, Connection]) -> list[Tracked]:
-        """The network connections among the strangers; pipes between processes and the like are none."""
-        found = []
-        for inode in self._strangers_of(ending):
-            stranger = self._strangers[inode]
-            connection = table.get(stranger.descriptor)
-            if connection is None or _is_far_end(connection, table):
-                continue
-            found.append(
-                Tracked(
-                    id=-inode,
-                    kind="socket",
-                    name="socket",
-                    library="",
-                    origin=Origin(None),
-                    owner=stranger.owner,
-                    nodeid=stranger.nodeid,
-                    state=State.OPEN,
-                    connections=(connection,),
-                )
-            )
-        return found
 
 
 # What a dictionary's value has for references where it is asked like this, by the dictionary and the question.
@@ -535,26 +489,9 @@ def _search(around: Surroundings, objects: dict[int, object]) -> Search:
 
 def _charge(finding: Finding, nodeid: str) -> Finding:
     """Name the test in whose teardown the scope ended; what the process holds keeps the test that made it."""
-    return finding if finding.owner.scope == "process" else replace(finding, nodeid=nodeid or finding.nodeid)
+    return finding if finding.owner.scope == "process" else finding._replace(nodeid=nodeid or finding.nodeid)
 
 
 def _site(finding: Finding) -> tuple[str, int]:
     place = finding.origin.place
     return (place.path, place.line) if place else _NOWHERE
-
-
-def _is_far_end(connection: Connection, table: Mapping[int, Connection]) -> bool:
-    """Whether a server of this process accepted it, or the other end connected first (it has the lower descriptor)."""
-    return any(
-        (other.status == "LISTEN" and other.fd != connection.fd and _port(other.local) == _port(connection.local))
-        or (
-            other.local == connection.remote
-            and other.remote == connection.local
-            and (other.fd or 0) < (connection.fd or 0)
-        )
-        for other in table.values()
-    )
-
-
-def _port(address: str) -> str:
-    return address.rpartition(":")[2]

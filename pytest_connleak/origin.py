@@ -20,7 +20,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Literal
 
@@ -76,9 +76,7 @@ def _absolute(filename: str) -> str:
         return filename
 
 
-@cache
-def classify(filename: str) -> FileKind:
-    """What kind of code a code object's file name stands for."""
+def _classified(filename: str) -> FileKind:
     if not filename or filename.startswith("<"):
         if filename == WRAPPER:
             return "plugin"
@@ -95,6 +93,25 @@ def classify(filename: str) -> FileKind:
     return "stdlib" if path.startswith(_STDLIB) else "user"
 
 
+class _Kinds(dict[str, FileKind]):
+    """By file name.  To look one up costs a fifth of what it costs to call a function that remembers."""
+
+    def __missing__(self, filename: str) -> FileKind:
+        kind = self[filename] = _classified(filename)
+        return kind
+
+
+_kinds = _Kinds()
+
+
+def classify(filename: str) -> FileKind:
+    """What kind of code a code object's file name stands for."""
+    return _kinds[filename]
+
+
+_SKIPPED = frozenset({"plugin", "runner"})
+
+
 def capture(made: type | None = None) -> RawStack:
     """The stack of the caller, innermost first, without this plugin's frames, up to the test runner.
 
@@ -103,18 +120,16 @@ def capture(made: type | None = None) -> RawStack:
             line which says ``Client()`` is found and not the ``super().__init__()`` within.
     """
     frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (_kinds[frame.f_code.co_filename] in _SKIPPED or _constructs(frame.f_code, made)):
+        frame = frame.f_back
     stack: list[RawFrame] = []
-    constructing = made is not None
     while frame is not None and len(stack) < MAX_FRAMES:
         code = frame.f_code
-        kind = classify(code.co_filename)
-        if kind == "runner":
-            if stack:
-                break
-        elif kind != "plugin":
-            constructing = constructing and _constructs(code, made)
-            if not constructing:
-                stack.append((code, frame.f_lasti, frame.f_globals.get("__name__", "")))
+        kind = _kinds[code.co_filename]
+        if kind not in _SKIPPED:
+            stack.append((code, frame.f_lasti, frame.f_globals.get("__name__", "")))
+        elif kind == "runner":
+            break
         frame = frame.f_back
     return tuple(stack)
 
@@ -141,10 +156,10 @@ _DECIDING = frozenset({"user", "runner", "plugin"})
 def user_frame_below_plugin() -> bool:
     """Whether the user's code stands between the innermost call that this plugin observes and the next one."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and classify(frame.f_code.co_filename) == "plugin":
+    while frame is not None and _kinds[frame.f_code.co_filename] == "plugin":
         frame = frame.f_back
     while frame is not None:
-        kind = classify(frame.f_code.co_filename)
+        kind = _kinds[frame.f_code.co_filename]
         if kind in _DECIDING:
             return kind == "user"
         frame = frame.f_back
@@ -237,7 +252,21 @@ def source_line(frame: Frame) -> str:
         return ""
 
 
+# By the addresses of the code and of the name of the module, which are kept for that, and the instruction.
+_frames: dict[tuple[int, int, int], tuple[CodeType, str, Frame]] = {}
+
+
 def _frame(code: CodeType, instruction: int, module: str) -> Frame:
+    key = (id(code), instruction, id(module))
+    known = _frames.get(key)
+    if known is None:
+        if len(_frames) >= MAX_SHARED:
+            _frames.clear()
+        known = _frames[key] = code, module, _described(code, instruction, module)
+    return known[2]
+
+
+def _described(code: CodeType, instruction: int, module: str) -> Frame:
     filename, line = code.co_filename, _line(code, instruction)
     kind = classify(filename)
     doctest = re.match(_DOCTEST, filename) if filename.startswith("<doctest ") else None
@@ -288,6 +317,7 @@ def forget_sources() -> None:
     """A file may have been edited since another run in this process."""
     _qualified_name.cache_clear()
     _shared.clear()
+    _frames.clear()
     linecache.checkcache()
 
 

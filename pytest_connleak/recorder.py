@@ -16,11 +16,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from . import origin
+from .in_flight import CLIENT, CONNECTION, Borrowed, InFlight, Manner, current, public_url, was_never_sent
 from .model import (
-    LIMITED,
     PROCESS,
     Abandoned,
     Adopted,
@@ -48,14 +47,10 @@ if TYPE_CHECKING:
 # sends a million requests does not hold a million events.
 MAX_WAITING = 1024
 
-# The layers that a request passes on its way down; see InFlight.reached.
-CLIENT, ADAPTER, CONNECTION = 0, 1, 2
-# The limits at a layer where they are not known yet.
-UNKNOWN = LIMITED
-
 # An event; to make a NamedTuple by its own name costs five times as much.
 _new = tuple.__new__
 
+_NOTHING = Sent(0, PROCESS, 0)
 _NO_TRAITS: frozenset[str] = frozenset()
 
 
@@ -75,99 +70,9 @@ class Known(weakref.ref):  # type: ignore[type-arg]  # weakref.ref is not generi
     """What was last said to answer for it."""
     adopted_at: int
     """How many objects had been opened when it was last said what it answers for."""
-    sent: Sent | None
-    """What it sent last, and in which run."""
+    sent: Sent
+    """What it sent last, and in which run; nothing yet in the run 0."""
     run: int
-
-
-class Call(NamedTuple):
-    """A call of a watched method, as an observer sees it."""
-
-    library: str
-    """The package that the method is of: the library, or the copy of it that another package brings along."""
-    instance: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    result: Any = None
-
-    def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by its name, or by its position after ``self``."""
-        args = self.args
-        return args[position] if position < len(args) else self.kwargs.get(name, default)
-
-
-class Borrowed(NamedTuple):
-    """The connection that a response has: the library's object for it, and its socket as far as that is known."""
-
-    connection: object
-    socket: object
-
-
-# The method and the URL of a call; asked only of what becomes a finding.
-Said = Callable[[Call], tuple[object, object]]
-
-
-class InFlight:
-    """A request under way: one call of the user, with its redirects and retries.
-
-    Attributes:
-        client: the number of what the user called; None where that is not known, or wraps what is.
-        began: when, on the recorder's clock of calls and closes.
-        call: the call that says what is sent, and how it says so.
-        layer: the lowest layer reached so far.
-        limits: those seen there, which are the ones that count.
-        pool: the number of the pool at work: it answers for the sockets that are opened meanwhile.
-        responses: those of this call, and how to get at the connection that one still has.
-        counted: whether the client has counted it; redirects are not counted.
-        delegated: whether the user's code has made another request within this one, and so may have handed it on.
-        over: whether it is; tasks and callbacks that were made during a request keep its context, and may outlive it.
-    """
-
-    # Most calls leave these as they are; a request is made for every call of the user.
-    counted = False
-    delegated = False
-    over = False
-    pool: int | None = None
-    call: Call | None
-
-    def __init__(
-        self,
-        client: int | None,
-        began: int,
-        call: Call,
-        said: Said,
-        limits: Limits,
-        layer: int,
-        response_name: str,
-        traits: frozenset[str],
-        outer: InFlight | None,
-    ) -> None:
-        self.client = client
-        self.began = began
-        self.call = call
-        self.said = said
-        self.limits = limits
-        self.layer = layer
-        self.response_name = response_name
-        self.traits = traits
-        self.outer = outer
-        self.responses: list[tuple[object, Callable[[object], Borrowed | None]]] = []
-
-    def reached(self, layer: int, limits: Limits) -> None:
-        """Note the limits in effect at a layer."""
-        if layer > self.layer:
-            self.layer, self.limits = layer, limits
-        elif layer == self.layer and limits is not self.limits:
-            self.limits = Limits.of(self.limits.connect and limits.connect, self.limits.read and limits.read)
-
-    def forget(self) -> None:
-        """It is over, and keeps nothing alive."""
-        self.over = True
-        self.responses.clear()
-        self.call = self.outer = None
-
-
-_in_flight: ContextVar[InFlight | None] = ContextVar("connleak_in_flight", default=None)
 
 
 # Where the task was made in whose context this code runs.
@@ -190,6 +95,8 @@ class _Thread(threading.local):
     """Where the work was handed over that this thread does now."""
     started: _Start | None = None
     finalizing: int = 0
+    making: bool = False
+    """Whether something is being made here that makes its own pools."""
 
 
 _thread = _Thread()
@@ -203,12 +110,14 @@ class Recorder:
             that a test starts are the test's.
         nodeid: the test that is running now, if any.
         events: what happened and was not yet handed over.
+        responses: the numbers of the responses that are followed, as they had not been released when their call ended.
     """
 
     def __init__(self) -> None:
         self.owner: Owner = PROCESS
         self.nodeid = ""
         self.events: deque[Event | Counted | Known] = deque()
+        self.responses: set[int] = set()
         self.on_full: Callable[[], None] = lambda: None
         self._numbers = itertools.count(1)
         self._moments = itertools.count(1)
@@ -219,11 +128,11 @@ class Recorder:
         self._opened = 0
         # Requests between which nothing was closed or passed to another are a run: they are counted together.  A run
         # ends after the event that ends it was noted, or another thread's next one would begin before that.
-        self._run = 0
+        self._run = 1
         self._borrowed: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
         self._submitters: weakref.WeakKeyDictionary[object, RawStack] = weakref.WeakKeyDictionary()
         self._starts: weakref.WeakKeyDictionary[object, _Start] = weakref.WeakKeyDictionary()
-        self._class_names: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
+        self._class_names: dict[weakref.ref[type], str] = {}
 
     # --- resources ------------------------------------------------------------------------------------
 
@@ -240,7 +149,7 @@ class Recorder:
         """An object came to be (or is seen for the first time); return what is known of it.
 
         None stands for an object of a class without weak references: it cannot be followed.  The ``stack`` is the one
-        of now, unless it is said that nobody will ask for it.
+        of now; that of a part, which is found out only later, is the one of what answers for it.
         """
         known = self._known.get(id(obj))
         if known is not None and known() is obj:
@@ -251,11 +160,12 @@ class Recorder:
         except TypeError:
             return None
         if stack is None:
-            stack = self._stack(type(obj))
+            is_part = kind == "pool" and _thread.making and not origin.user_frame_below_plugin()
+            stack = () if is_part else self._stack(type(obj))
         number = next(self._numbers)
         key = id(obj)
         ref.id, ref.key, ref.kind, ref.start = number, key, kind, _thread.started
-        ref.children, ref.parent, ref.closed_at, ref.adopted_at, ref.sent, ref.run = (), None, 0, 0, None, 0
+        ref.children, ref.parent, ref.closed_at, ref.adopted_at, ref.sent, ref.run = (), None, 0, 0, _NOTHING, 0
         self._known[key] = ref
         self._opened += 1
         self._append(
@@ -290,12 +200,15 @@ class Recorder:
         """Whether something was opened since it was last said what ``parent`` answers for."""
         return parent is not None and parent.adopted_at != self._opened
 
+    def may_adopt_one(self, parent: object, child: object) -> bool:
+        """Whether ``parent`` is not what was last said to answer for ``child``."""
+        ref = self._known.get(id(child))
+        return ref is None or ref.parent is None or ref.parent() is not parent
+
     def adopted_one(self, parent: object, child: object) -> None:
-        """``parent`` answers for ``child``; to say it again costs next to nothing."""
-        ref, answering = self._known.get(id(child)), self._known.get(id(parent))
-        if ref is None or answering is None or ref.parent is answering:
-            return
-        if ref() is child and answering() is parent:
+        """``parent`` answers for ``child``, too."""
+        ref, answering = self.known(child), self.known(parent)
+        if ref is not None and answering is not None:
             ref.parent = answering
             self._related(_new(Adopted, (answering.id, (ref.id,))))
 
@@ -305,6 +218,20 @@ class Recorder:
         if ref is not None:
             ref.parent = None
             self._related(_new(Disowned, (ref.id,)))
+
+    def making(self, then: Callable[[], None] = lambda: None) -> Callable[[object, BaseException | None], None]:
+        """Something is being made, and its own pools within that; the result is told how it ended, and goes on.
+
+        What the user's own code makes meanwhile is no part of it.
+        """
+        before, _thread.making = _thread.making, True
+
+        def made(_: object, error: BaseException | None) -> None:
+            _thread.making = before
+            if error is None:
+                then()
+
+        return made
 
     def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> None:
         """An object came to be while the resource ``parent`` was at work for a request; it answers for that."""
@@ -316,7 +243,7 @@ class Recorder:
         self._append(event)
         self._run += 1
 
-    def sent(self, client: Known | None, *, counts: bool = False) -> None:
+    def sent(self, client: Known | None, request: InFlight | None, *, counts: bool = False) -> None:
         """A request goes through a session or pool; it ``counts`` for what the user called, or if it is said.
 
         What was closed after the user's call had begun, by a finalizer of the collector, say, is not opened again by
@@ -324,21 +251,23 @@ class Recorder:
         """
         if client is None:
             return
-        request = _in_flight.get()
         if request is None or request.over:
             counts = True
         elif client.closed_at > request.began:
             return
-        elif not request.counted and (request.client == client.id or request.client is None):
+        elif not request.counted and (request.known is client or request.known is None):
             counts = request.counted = True
         sent, parent = client.sent, client.parent
-        if parent is not None and parent() is None:  # who sends may have to answer for it now
-            client.parent = sent = None
-        if sent is None or client.run != self._run or sent.owner is not self.owner:
-            client.run, client.sent = self._run, Sent(client.id, self.owner, int(counts))
-            self._append(client.sent)  # complete, for it may be handed over at once
+        if client.run != self._run or sent.owner is not self.owner or (parent is not None and parent() is None):
+            self._sent_anew(client, int(counts))
         elif counts:
             sent.requests += 1
+
+    def _sent_anew(self, client: Known, requests: int) -> None:
+        if client.parent is not None and client.parent() is None:  # who sends may have to answer for it now
+            client.parent = None
+        client.run, client.sent = self._run, Sent(client.id, self.owner, requests)
+        self._append(client.sent)  # complete, for it may be handed over at once
 
     def connected(self, number: int, connection: Connection, *, active: bool) -> None:
         """A socket has these addresses."""
@@ -349,10 +278,6 @@ class Recorder:
         number = self.find(obj)
         if number is not None and not _thread.finalizing:
             self.events.append(_new(Released, (number,)))
-
-    def lends(self, _: object) -> bool:
-        """Whether there is a connection of which it is to be told when it is returned."""
-        return bool(self._borrowed)
 
     def returned(self, connection: object) -> None:
         """A connection is back in its pool, and so the response that had it is released."""
@@ -368,12 +293,10 @@ class Recorder:
 
     def closed(self, obj: object) -> None:
         """Somebody closed the object; often called from finalizers."""
-        ref = self.known(obj)
+        ref = self._living_or_dying(obj)
         if ref is not None:
             ref.closed_at = next(self._moments)
-        number = self._number_of_the_dying(obj)
-        if number is not None:
-            self.events.append(_new(Abandoned, (number,)) if _thread.finalizing else _new(Closed, (number,)))
+            self.events.append(_new(Abandoned, (ref.id,)) if _thread.finalizing else _new(Closed, (ref.id,)))
             self._run += 1
 
     def closed_with(self, number: int) -> None:
@@ -384,9 +307,9 @@ class Recorder:
     @contextmanager
     def finalizing(self, obj: object) -> Iterator[None]:
         """A library's own finalizer is at work on ``obj``: what it closes, now or later, nobody has closed."""
-        number = self._number_of_the_dying(obj)
-        if number is not None:
-            self.events.append(_new(Abandoned, (number,)))
+        ref = self._living_or_dying(obj)
+        if ref is not None:
+            self.events.append(_new(Abandoned, (ref.id,)))
             self._run += 1
         _thread.finalizing += 1
         try:
@@ -394,11 +317,12 @@ class Recorder:
         finally:
             _thread.finalizing -= 1
 
-    def _number_of_the_dying(self, obj: object) -> int | None:
+    def _living_or_dying(self, obj: object) -> Known | None:
+        """What is known of an object of which the collector may have cleared the weak references."""
         ref = self._known.get(id(obj))
-        return ref.id if ref is not None and ((referent := ref()) is obj or referent is None) else None
+        return ref if ref is not None and ((referent := ref()) is obj or referent is None) else None
 
-    def knows(self, obj: object) -> bool:
+    def knows(self, obj: object, _: object = None) -> bool:
         """Whether an object, dead or alive, is followed; it may be wrong to say so."""
         return id(obj) in self._known
 
@@ -435,13 +359,15 @@ class Recorder:
         if len(self._dead) > MAX_WAITING:
             self.bury()
         events: list[Event | Counted] = []
-        while self.events:
-            event = self.events.popleft()
+        waiting, note = self.events, events.append
+        while waiting:
+            event = waiting.popleft()
             if isinstance(event, Known):
                 self._dead.append(event)
                 event = _new(Collected, (event.id,))
-            events.append(event)
+            note(event)
         self._run += 1
+        _thread.making = False  # the handler of a signal may have raised before the end of that was told
         return events
 
     @property
@@ -455,14 +381,18 @@ class Recorder:
             ref = self._dead.pop()
             if self._known.get(ref.key) is ref:
                 del self._known[ref.key]
+            if ref.kind == "response":
+                self.responses.discard(ref.id)
 
     def name_of(self, cls: type) -> str:
         """``requests.Session``: the shortest public name of a class."""
-        name = self._class_names.get(cls)
+        # Every new object asks: a WeakKeyDictionary would take four times as long.
+        name = self._class_names.get(weakref.ref(cls))
         if name is None:
             top = cls.__module__.partition(".")[0]
             public = vars(sys.modules.get(top, object)).get(cls.__qualname__) is cls
-            name = self._class_names[cls] = f"{top if public else cls.__module__}.{cls.__qualname__}"
+            name = f"{top if public else cls.__module__}.{cls.__qualname__}"
+            self._class_names[weakref.ref(cls, self._class_names.pop)] = name
         return name
 
     def counted(self, event: Counted) -> None:
@@ -540,68 +470,88 @@ class Recorder:
 
     # --- requests -------------------------------------------------------------------------------------
 
+    in_flight = staticmethod(current.get)
+    """The request under way in this thread or task, or the last one there was: it may be over."""
+
+    @property
+    def calling(self) -> int | None:
+        """The number of the client whose request is under way in this thread or task."""
+        request = current.get()
+        return request.known.id if request is not None and request.known is not None else None
+
     def begin(
         self,
-        call: Call,
-        said: Said,
+        client: object,
+        known: Known | None,
+        library: str,
+        manner: Manner,
+        arguments: tuple[object, ...],
         limits: Limits,
-        *,
         layer: int = CLIENT,
-        response_name: str = "Response",
-        traits: frozenset[str] = _NO_TRAITS,
     ) -> InFlight | None:
         """The user's call of a client begins; None if it is part of a call that is already under way.
 
         A call within a call is a request of its own only where the user's code made it: a hook that
         fetches a token is one, a redirect is none.
         """
-        outer, known = _in_flight.get(), self._known.get(id(call.instance))
-        client = known.id if known is not None and known() is call.instance else None
-        if outer is not None and outer.over:
-            outer = None
+        outer = current.get()
         if outer is not None:
-            if not origin.user_frame_below_plugin():
+            if outer.over:
+                outer = None
+            elif origin.user_frame_below_plugin():
+                outer.delegated = True
+            else:
                 outer.reached(layer, limits)
                 return None
-            outer.delegated = True
-        request = InFlight(client, next(self._moments), call, said, limits, layer, response_name, traits, outer)
-        _in_flight.set(request)
+        request = InFlight()
+        request.recorder, request.library, request.client, request.known = self, library, client, known
+        request.manner, request.arguments, request.limits, request.layer = manner, arguments, limits, layer
+        request.began, request.outer = next(self._moments), outer
+        current.set(request)
         return request
 
-    def end(self, request: InFlight | None, _: object, error: BaseException | None) -> None:
-        """The call is over: judge its limits, and note the responses that still hold a connection."""
-        if request is None:
-            return
-        request.over = True
-        if _in_flight.get() is request:  # a coroutine that was dropped half-way ends in another context
-            _in_flight.set(request.outer)
-        if request.limits is not LIMITED:
-            self._unlimited(request, error)
-        if error is None:
-            for response, borrowed_by in request.responses:
-                borrowed = borrowed_by(response)
-                if borrowed is not None and request.call is not None:
-                    self._answered(request, request.call.library, response, borrowed)
-        request.forget()
+    def within(
+        self,
+        request: InFlight,
+        pool: Known | None,
+        borrowed_by: Callable[[Any], Borrowed | None] | None = None,
+        begun: InFlight | None = None,
+    ) -> Callable[[object, BaseException | None], None]:
+        """A request goes through a pool, which is at work for it until the result is told how that ended.
 
-    def abandon(self, call: Call) -> None:
+        Args:
+            borrowed_by: says which connection the response has then.
+            begun: the request, if the user called the pool.
+        """
+        before, request.pool = request.pool, None if pool is None else pool.id
+
+        def ended(result: object, error: BaseException | None) -> None:
+            request.pool = before
+            if error is None and borrowed_by is not None and request.streams:
+                request.responses += ((result, borrowed_by),)
+            if begun is not None:
+                begun.end(result, error)
+
+        return ended
+
+    def abandon(self, client: object) -> None:
         """The observer of a call was interrupted, or failed: if a request began with that, its end will not be told."""
-        request = _in_flight.get()
-        if request is not None and request.call is not None and request.call.instance is call.instance:
-            _in_flight.set(request.outer)
+        request = current.get()
+        if request is not None and request.client is client is not None:
+            current.set(request.outer)
             request.forget()
 
-    def _unlimited(self, request: InFlight, error: BaseException | None) -> None:
-        call = request.call
-        if call is None or (request.delegated and request.layer < CONNECTION):
+    def unlimited(self, request: InFlight, error: BaseException | None) -> None:
+        """A request that may wait without a limit has ended."""
+        if request.client is None or (request.delegated and request.layer < CONNECTION):
             return
-        if error is not None and _was_never_sent(error, call.library, request.layer):
+        if error is not None and was_never_sent(error, request.library, request.layer):
             return
-        method, url = request.said(call)
+        method, url = request.manner.said(request.client, *request.arguments)
         self._append(
             Unlimited(
-                self.name_of(type(call.instance)),
-                call.library,
+                self.name_of(type(request.client)),
+                request.library,
                 str(method).upper(),
                 public_url(str(url)),
                 request.limits,
@@ -611,12 +561,14 @@ class Recorder:
             )
         )
 
-    def _answered(self, request: InFlight, library: str, response: object, borrowed: Borrowed) -> None:
+    def answered(self, request: InFlight, borrowed: Borrowed) -> None:
         """A call returned a response that still holds its connection: it has to be closed."""
-        name = f"{library}.{request.response_name}"
-        known = self.opened(response, "response", library, name=name, traits=request.traits)
+        name = f"{request.library}.{request.manner.response_name}"
+        traits = request.manner.traits
+        known = self.opened(borrowed.response, "response", request.library, name=name, traits=traits)
         if known is None:
             return
+        self.responses.add(known.id)
         if borrowed.connection is not None:
             self._borrowed[borrowed.connection] = known.id
         socket = self._socket(borrowed.socket)
@@ -630,46 +582,3 @@ class Recorder:
                 return number
             sock = getattr(sock, "_sock", None)
         return None
-
-    def request_of(self, client: Known | None) -> InFlight | None:
-        """The request under way, if it is this client that the user called."""
-        request = _in_flight.get()
-        if request is None or request.over or client is None or request.client != client.id:
-            return None
-        return request
-
-    @property
-    def in_flight(self) -> InFlight | None:
-        """The request under way in this thread or task."""
-        request = _in_flight.get()
-        return None if request is None or request.over else request
-
-
-# What libraries raise before they send anything: of urllib3's pools, and of httpx and httpcore.
-_REFUSALS = frozenset(
-    {"ClosedPoolError", "EmptyPoolError", "HostChangedError", "InvalidURL", "URLSchemeUnknown", "UnsupportedProtocol"}
-)
-
-
-def _was_never_sent(error: BaseException, library: str, layer: int) -> bool:
-    """Whether a request came to nothing before it was sent.
-
-    So it is with what the library refuses, and with errors that are neither its own nor the system's: those of the
-    user's hooks, or of arguments that do not fit.
-    """
-    if not _REFUSALS.isdisjoint(cls.__name__ for cls in type(error).__mro__):
-        return True
-    if layer >= CONNECTION or not isinstance(error, Exception):
-        return False
-    own = type(error).__module__.partition(".")[0] in (library.partition(".")[0], "httpcore", "urllib3")
-    return isinstance(error, (ValueError, TypeError, AttributeError)) or not (own or isinstance(error, OSError))
-
-
-def public_url(url: str) -> str:
-    """A URL without credentials, query string and fragment."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return "(malformed URL)"
-    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else parts.path

@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import fingerprint, origin
@@ -40,8 +40,7 @@ COUNTED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A finding as it is reported."""
 
     kind: str
@@ -52,7 +51,7 @@ class Entry:
     scope: str
     owner: str
     """The nodeid of what the scope is of."""
-    count: int
+    count: int  # type: ignore[assignment]  # that a tuple can count its items is of no use here
     status: str
     level: str
     object: str
@@ -113,7 +112,7 @@ class Entry:
     def from_plain(cls, plain: Mapping[str, Any]) -> Entry:
         """The entry that :meth:`plain` was made of."""
         # A newer version may have added some; an older one has no path of the holder.
-        values = {each.name: plain[each.name] for each in fields(cls) if each.name != "held_path"}
+        values = {name: plain[name] for name in cls._fields if name != "held_path"}
         values["held_path"] = tuple(plain.get("held_path", ()))
         values["connections"] = tuple(plain["connections"])
         for name in ("stack", "library_stack"):
@@ -122,7 +121,7 @@ class Entry:
 
     def plain(self) -> dict[str, Any]:
         """Only dicts, lists, strings, numbers and None."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = self._asdict()
         values["held_path"] = [*self.held_path]
         values["connections"] = [{**connection} for connection in self.connections]
         for name in ("stack", "library_stack"):

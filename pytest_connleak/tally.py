@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import baseline, files, formats, gate
@@ -61,7 +60,7 @@ class Tally:
         """Take the findings that came with the report of a test."""
         entries = [Entry.from_plain(plain) for plain in found]
         if rerun:  # pytest-rerunfailures: the last attempt tells
-            entries = [replace(e, status="ignored", reason="the test was run again") for e in entries]
+            entries = [e._replace(status="ignored", reason="the test was run again") for e in entries]
         self.found(entries, worker)
 
     def ended(self, nodeid: str, *, passed: bool) -> None:

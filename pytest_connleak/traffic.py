@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from . import origin
-from .model import Collected, Opened, RawFrame
+from .model import Adopted, Collected, Opened, RawFrame
 from .report import safe
 
 # Of the places where the sessions of one host were made so many are kept, those with the most sessions.
@@ -149,6 +149,8 @@ class Book:
             if isinstance(event, Opened):
                 if event.kind in ("session", "pool"):
                     self._opened[event.id] = event
+            elif isinstance(event, Adopted):
+                self._adopt(event)
             elif isinstance(event, Collected):  # and its number is not given again
                 for known in (self._opened, self._hosts_of, self._client_of):
                     known.pop(event.id, None)
@@ -159,6 +161,14 @@ class Book:
         return tuple(
             row._replace(host=safe(row.host), made=tuple(self._places(key, root))) for key, row in self._rows.items()
         )
+
+    def _adopt(self, event: Adopted) -> None:
+        """Parts were made where the whole was."""
+        whole = self._opened.get(event.id)
+        for number in event.children:
+            part = self._opened.get(number)
+            if whole is not None and part is not None and not part.stack:
+                self._opened[number] = part._replace(stack=whole.stack)
 
     def _count(self, event: Counted) -> None:
         client = self._client(event)

@@ -20,7 +20,6 @@ from .model import (
     Opened,
     ResourceKind,
     Sent,
-    Unlimited,
 )
 
 
@@ -30,40 +29,40 @@ def lasting(events: Sequence[Event]) -> Sequence[Event]:
     What belongs to a pool need not be closed by itself; the pools of a session must be, or it is not closed.  That a
     socket connected stays: the other end of the connection may be in this process.
     """
-    collected = {event.id for event in events if isinstance(event, Collected)}
-    passing = _closed_and_gone(events, collected) if collected else None
+    kinds = {*map(type, events)}
+    if Collected not in kinds or Closed not in kinds:
+        return events
+    passing = _closed_and_gone(events)
     if not passing:
         return events
-    return [
-        event
-        for event in events
-        if isinstance(event, Unlimited)
-        or (event.parent if isinstance(event, Adopted) else event.id) not in passing
-        or isinstance(event, Connected)
-    ]
+    return [event for event in events if event.id not in passing or type(event) is Connected]
 
 
-def _closed_and_gone(events: Sequence[Event], collected: set[int]) -> set[int]:
-    """The numbers of what was opened and closed, too, with all that belongs to it."""
+def _closed_and_gone(events: Sequence[Event]) -> set[int]:
+    """The numbers of what was opened, closed and collected, with all that belongs to it."""
     opened: dict[int, ResourceKind] = {}
     closed: set[int] = set()
+    collected: set[int] = set()
     above: dict[int, tuple[int, ...]] = {}
-    families: list[tuple[int, ...]] = []
+    families: list[set[int]] = []
     for event in events:
-        if isinstance(event, Opened):
-            opened[event.id] = event.kind
-        elif isinstance(event, Closed):
+        what = type(event)
+        if what is Collected:
+            collected.add(event.id)
+        elif what is Closed:
             closed.add(event.id)
+        elif isinstance(event, Opened):
+            opened[event.id] = event.kind
         elif isinstance(event, Adopted):
-            families.append((event.parent, *event.children))
+            families.append({event.id, *event.children})
             for child in event.children:
-                above[child] = (*above.get(child, ()), event.parent)
-        elif isinstance(event, Sent):  # it is open again, and so is its manager
+                above[child] = (*above.get(child, ()), event.id)
+        elif what is Sent:  # it is open again, and so is its manager
             again, level = {event.id}, {event.id}
             while level := {parent for number in level for parent in above.get(number, ())} - again:
                 again |= level
             closed -= again
-        elif isinstance(event, (Abandoned, Disowned)):
+        elif what is Abandoned or what is Disowned:
             opened.pop(event.id, None)
     closed.update(child for child, parents in above.items() if all(opened.get(n) != "session" for n in parents))
     passing = opened.keys() & closed & collected
@@ -71,8 +70,7 @@ def _closed_and_gone(events: Sequence[Event], collected: set[int]) -> set[int]:
     while mixed:
         mixed = False
         for family in families:
-            inside = passing.intersection(family)
-            if inside and len(inside) != len(set(family)):
-                passing -= inside
+            if not (family <= passing or family.isdisjoint(passing)):
+                passing -= family
                 mixed = True
     return passing

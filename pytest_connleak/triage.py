@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from . import fingerprint, origin
 from .habits import habit
@@ -41,7 +40,7 @@ def triage(
         status, reason = _status(finding, matching, names, settings)
         if status == "leak" and is_known(fingerprint.of(finding, root)):
             status = "baseline"
-        sorted_out.append(replace(finding, status=status, level=level, reason=reason))
+        sorted_out.append(finding._replace(status=status, level=level, reason=reason))
     return tuple(sorted_out), frozenset(used)
 
 

@@ -15,8 +15,23 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from .origin import WRAPPER
-from .recorder import Call
 from .recorder import Recorder as Probe
+
+
+class Call(NamedTuple):
+    """A call of a watched method, as an observer sees it."""
+
+    library: str
+    """The package that the method is of: the library, or the copy of it that another package brings along."""
+    instance: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any = None
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument by its name, or by its position after ``self``."""
+        args = self.args
+        return args[position] if position < len(args) else self.kwargs.get(name, default)
 
 
 class Outcome(NamedTuple):
@@ -28,13 +43,12 @@ class Outcome(NamedTuple):
 
 _BEFORE = """
 {define} told({declared}):
-    call = ended = None
+    ended = None
     try:
-        if patch.told{condition} and {asked}:
-            call = new(Call, (library, {instance}, ({positional}), {keywords}, None))
-            ended = observe(probe, call)
+        if patch.told{condition} and {first}:
+            ended = observe(probe, library, {instance}, {asked})
     except BaseException as error:
-        if ends_the_call(error, call):
+        if ends_the_call(error, {instance}):
             raise
     if ended is None:
         return {wait}original({passed})
@@ -44,13 +58,13 @@ _BEFORE = """
         try:
             ended(None, error)
         except BaseException as another:
-            if ends_the_call(another, call):
+            if ends_the_call(another, {instance}):
                 raise
         raise
     try:
         ended(result, None)
     except BaseException as error:
-        if ends_the_call(error, call):
+        if ends_the_call(error, {instance}):
             raise
     return result
 """
@@ -61,7 +75,7 @@ _AFTER = """
     if patch.told{condition}:
         call = None
         try:
-            if {asked}:
+            if {first}:
                 call = new(Call, (library, {instance}, ({positional}), {keywords}, result))
                 observe(probe, call)
         except Exception as error:
@@ -74,7 +88,7 @@ _AROUND = """
 {define} told({declared}):
     observation = None
     try:
-        if patch.told{condition} and {asked}:
+        if patch.told{condition} and {first}:
             observation = observe(probe, new(Call, (library, {instance}, ({positional}), {keywords}, None)))
             next(observation)
     except Exception as error:
@@ -112,7 +126,11 @@ def wrap(
     source = _WAYS[observer.way].format(
         define="async def" if asynchronous else "def",
         wait="await " if asynchronous else "",
-        asked=f"when(probe, {parameters.instance})" if observer.when else "True",
+        first=_first(observer, parameters),
+        asked=", ".join(
+            parameters.argument(argument.name, argument.position, f"default_{i}")
+            for i, argument in enumerate(observer.asks)
+        ),
         **parameters._asdict(),
     )
 
@@ -125,10 +143,9 @@ def wrap(
                 observer.function(probe, call)
         return True
 
-    def ends_the_call(error: BaseException, call: Call | None) -> bool:
+    def ends_the_call(error: BaseException, instance: object) -> bool:
         """Whether what struck while the observer was told is the program's; nobody will be told of the end."""
-        if call is not None:
-            probe.abandon(call)
+        probe.abandon(instance)
         return not isinstance(error, Exception) or is_the_programs(error)
 
     wrapper: Any = FunctionType(
@@ -149,6 +166,7 @@ def wrap(
             "Call": Call,
             "Outcome": Outcome,
             "new": tuple.__new__,  # to make a NamedTuple by its name costs five times as much
+            **{f"default_{i}": argument.default for i, argument in enumerate(observer.asks)},
         },
     )
     functools.update_wrapper(wrapper, original)
@@ -162,6 +180,15 @@ def wrap(
     return wrapper  # type: ignore[no-any-return]
 
 
+def _first(observer: Any, parameters: _Parameters) -> str:
+    """What is asked before it is told."""
+    if observer.when is None:
+        return "True"
+    if isinstance(observer.when, str):
+        return f"probe.{observer.when}"
+    return f"when(probe, {parameters.instance}{', result' * (observer.way == 'after')})"
+
+
 class _Parameters(NamedTuple):
     """The parameters of a method, as pieces of a program."""
 
@@ -172,12 +199,33 @@ class _Parameters(NamedTuple):
     """What is passed by position, after the instance, each with a comma."""
     keywords: str
     condition: str = ""
+    names: tuple[str, ...] = ()
+    """Those that are passed by position, after the instance."""
+    keyword_only: tuple[str, ...] = ()
+    stars: str = "args[1:]"
+    rest: str = "kwargs"
+
+    def argument(self, name: str, position: int | None, default: str) -> str:
+        """An expression for the argument of this name, or, where that has another name, at this position."""
+        if name in self.names or name in self.keyword_only:
+            return name
+        if position is not None and position < len(self.names):
+            return self.names[position]
+        by_name = f"{self.rest}.get({name!r}, {default})" if self.rest else default
+        if position is None or not self.stars:
+            return by_name
+        position -= len(self.names)
+        return f"{self.stars}[{position}] if len({self.stars}) > {position} else {by_name}"
 
 
 # To pass on so many keywords costs more than to pass on the few that a call has.
 MANY = 3
+# No observer asks for more arguments.
+MOST_ASKED = 9
 
-_ANY = _Parameters("*args, **kwargs", "*args, **kwargs", "args[0]", "*args[1:],", "kwargs", " and args")
+_ANY = _Parameters(
+    "*args, **kwargs", "*args, **kwargs", "(args[0] if args else None)", "*args[1:],", "kwargs", " and args"
+)
 
 
 def _parameters(function: Any) -> _Parameters:
@@ -211,6 +259,10 @@ def _parameters(function: Any) -> _Parameters:
         keywords="{" + ", ".join([*rest, *(f"{name!r}: {name}" for name in keyword_only)]) + "}"
         if keyword_only or not rest
         else rest[0][2:],
+        names=tuple(positional[1:]),
+        keyword_only=tuple(keyword_only),
+        stars="".join(stars)[1:],
+        rest="".join(rest)[2:],
     )
 
 
@@ -225,7 +277,8 @@ def _compiled(source: str) -> CodeType:
 @functools.cache
 def _taken() -> frozenset[str]:
     """The names that the wrappers use themselves."""
-    return frozenset(name for text in (*_WAYS.values(), "when") for name in re.findall(r"\w+", text))
+    own = "when len get " + " ".join(f"default_{i}" for i in range(MOST_ASKED))
+    return frozenset(name for text in (*_WAYS.values(), own) for name in re.findall(r"\w+", text))
 
 
 def _end(

@@ -85,9 +85,9 @@ def awkward_report(text: str) -> Report:
     here = entry(f"src/{name}.py", **changes, stack=(line, line))
     return report(
         here,
-        replace(here, status="ignored"),
-        replace(here, path=f"/elsewhere/{name}.py"),
-        replace(here, path=None, line=None, stack=()),
+        here._replace(status="ignored"),
+        here._replace(path=f"/elsewhere/{name}.py"),
+        here._replace(path=None, line=None, stack=()),
         faults={text: text},
         failures=[text],
         fixed=[text],
@@ -446,9 +446,9 @@ def test_a_finding_is_known_again_after_its_line_moved() -> None:
     first, second, third = entry(line=5, source="a"), entry(line=9, source="b"), entry(line=30, source="c")
     before = identities(report(first, second, third))
     assert len({*before.values()}) == 3
-    moved = identities(report(*(replace(e, line=(e.line or 0) + 100) for e in (third, first, second))))
+    moved = identities(report(*(e._replace(line=(e.line or 0) + 100) for e in (third, first, second))))
     assert moved == before, "nor does the order of the run matter"
-    assert identities(report(first, replace(second, fingerprint="other"), third)) != before
+    assert identities(report(first, second._replace(fingerprint="other"), third)) != before
     # The upload action of GitHub warns of each primaryLocationLineHash that is not its own.
     assert {name for name, _ in before} == {"connleak/v1"}
 

@@ -6,7 +6,6 @@ import functools
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -88,10 +87,10 @@ def report_of(text: str) -> Report:
         "library_stack": (line,),
         "connections": ({"local": text, "remote": f"- {text}", "status": "CLOSED", "fd": None},),
     }
-    shown = replace(entry(), **changes)
+    shown = entry()._replace(**changes)
     return report(
         shown,
-        replace(shown, line=12),
+        shown._replace(line=12),
         faults={text: text},
         failures=[text],
         fixed=[text],

@@ -97,7 +97,7 @@ class Told(list[Any]):
     def after(self, probe: Recorder, call: Call) -> None:
         self.append((call.args, call.kwargs, call.result))
 
-    def before(self, probe: Recorder, call: Call) -> End:
+    def before(self, probe: Recorder, library: str, instance: object) -> End:
         self.append("before")
         return self.ended
 
@@ -201,6 +201,9 @@ def test_an_observer_that_raises_is_switched_off_and_named(watched: Instrumentat
         calls.append(call)
         raise RuntimeError("broken")
 
+    def before(probe: Recorder, library: str, instance: object) -> None:
+        after(probe, Call(library, instance, (), {}))
+
     def around(probe: Recorder, call: Call) -> Generator[None, Outcome, None]:
         after(probe, call)
         yield
@@ -208,7 +211,7 @@ def test_an_observer_that_raises_is_switched_off_and_named(watched: Instrumentat
     if way == "after":
         watched.after(f"{library}:Client.work", vital=("pool",))(after)
     elif way == "before":
-        watched.before(f"{library}:Client.work")(after)
+        watched.before(f"{library}:Client.work")(before)
     else:
         watched.around(f"{library}:Client.work")(around)
     installation = started(watched)
@@ -230,7 +233,7 @@ def test_an_observer_that_fails_after_the_call_leaves_how_it_ended(
     def fails(result: object, error: BaseException | None) -> None:
         raise RuntimeError("broken")
 
-    def before(probe: Recorder, call: Call) -> End:
+    def before(probe: Recorder, library: str, instance: object) -> End:
         return fails
 
     def around(probe: Recorder, call: Call) -> Generator[None, Outcome, None]:

@@ -27,10 +27,11 @@ from heap import small_heap
 from programs import PROGRAMS, Program, difference, run
 from pytest_connleak import garbage, ledger
 from pytest_connleak.holders import Search
+from pytest_connleak.in_flight import InFlight
 from pytest_connleak.ledger import Ledger
 from pytest_connleak.model import Closed, Finding, Released, Sent, State
 from pytest_connleak.monitor import Monitor
-from pytest_connleak.recorder import InFlight, Recorder
+from pytest_connleak.recorder import Recorder
 from servers import Server
 from watching import TEST
 
@@ -298,7 +299,7 @@ BREAKS_PROGRAMS = dict(
         broken(Recorder, "sent"),
         broken(Recorder, "adopted"),
         broken(Recorder, "adopted_one"),
-        broken(Recorder, "_number_of_the_dying", Recorder.find),
+        broken(Recorder, "_living_or_dying", Recorder.known),
         broken(InFlight, "reached"),
         broken(Ledger, "move"),
         broken(Ledger, "settled"),

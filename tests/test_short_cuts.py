@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import http.client
 import signal
 import sys
 import weakref
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, NamedTuple
 
 import aiohttp
+import httpx
+import pluggy
 import pytest
 import requests
 import urllib3
 
-from pytest_connleak.model import Closed, Opened, Sent
+from pytest_connleak.model import Closed, Finding, Opened, Sent
 from pytest_connleak.monitor import Monitor
+from pytest_connleak.origin import source_line
 from pytest_connleak.recorder import Recorder
 from servers import Server
 from watching import TEST, kinds, verdict
@@ -74,6 +79,98 @@ def test_a_connector_that_is_a_fake(monitor: Monitor) -> None:
     assert kinds(verdict(monitor)) == []
 
 
+def test_an_adapter_put_in_the_place_of_another(server: Server, monitor: Monitor) -> None:
+    """Without ``mount()``; what it replaces closes nothing more, as if it had been mounted."""
+    first, second = requests.adapters.HTTPAdapter(), requests.adapters.HTTPAdapter()
+    session = requests.Session()
+    session.mount("http://", first)
+    session.get(server.url, timeout=5)
+    session.adapters["http://"] = second
+    session.close()
+    assert kinds(verdict(monitor)) == []
+    first.close()
+
+
+# --- where it was made ------------------------------------------------------------------------------------
+
+
+def line_of(finding: Finding) -> str:
+    assert finding.origin.place is not None
+    return source_line(finding.origin.place)
+
+
+def test_the_pools_that_a_session_makes_were_made_where_it_was(server: Server, monitor: Monitor) -> None:
+    session = requests.Session()
+    manager: Any = session.get_adapter(server.url).poolmanager
+    session.close()
+    pool = manager.connection_from_url(server.url)
+    for client in (manager, pool):
+        client.request("GET", server.url, timeout=5)
+    del session
+    for client in (manager, pool):
+        client.request("GET", server.url, timeout=5)
+    (finding,) = verdict(monitor)
+    assert (finding.object, line_of(finding)) == ("urllib3.PoolManager", "session = requests.Session()")
+
+
+def test_a_pool_that_the_users_code_makes_while_a_session_is_made(monitor: Monitor) -> None:
+    class Keeps(requests.Session):
+        def mount(self, prefix: Any, adapter: Any) -> None:
+            super().mount(prefix, adapter)
+            kept.append(urllib3.PoolManager())
+
+    kept: list[urllib3.PoolManager] = []
+    Keeps().close()
+    assert [line_of(finding) for finding in verdict(monitor)] == ["kept.append(urllib3.PoolManager())"] * 2
+
+
+def test_a_session_that_could_not_be_made(monitor: Monitor) -> None:
+    """Its first pool was made by the library, and sent nothing; what is made after that is no part of it."""
+
+    class Fails(requests.Session):
+        def mount(self, prefix: Any, adapter: Any) -> None:
+            raise KeyError(prefix)
+
+    with pytest.raises(KeyError):
+        Fails()
+    manager = urllib3.PoolManager()
+    assert [line_of(finding) for finding in verdict(monitor)] == ["manager = urllib3.PoolManager()"]
+    manager.clear()
+
+
+def test_a_pool_that_the_users_code_makes_by_what_makes_a_managers(server: Server, monitor: Monitor) -> None:
+    """The manager is not said to answer for it."""
+
+    class Makes(urllib3.PoolManager):
+        def connection_from_pool_key(self, pool_key: Any, request_context: Any = None) -> Any:
+            return self._new_pool(*(request_context[name] for name in ("scheme", "host", "port")))
+
+    class Keeps(urllib3.PoolManager):
+        def _new_pool(self, *args: Any, **kwargs: Any) -> Any:
+            self.kept = super()._new_pool(*args, **kwargs)
+            return super()._new_pool(*args, **kwargs)
+
+    for cls in (Makes, Keeps):
+        with cls() as manager:
+            manager.connection_from_url(server.url)
+    assert [line_of(finding) for finding in verdict(monitor)] == [
+        'return self._new_pool(*(request_context[name] for name in ("scheme", "host", "port")))',
+        "self.kept = super()._new_pool(*args, **kwargs)",
+    ]
+
+
+def test_a_pool_of_a_copy_of_a_manager(server: Server, monitor: Monitor) -> None:
+    with urllib3.PoolManager() as manager:
+        copied = copy.copy(manager)
+    copied.connection_from_url(server.url)
+    assert [line_of(finding) for finding in verdict(monitor)] == ["copied.connection_from_url(server.url)"]
+
+
+def test_code_whose_module_has_no_name(monitor: Monitor) -> None:
+    exec("import requests; requests.Session()", {"__name__": []})
+    assert kinds(verdict(monitor)) == ["unclosed-session"]
+
+
 # --- what is said -----------------------------------------------------------------------------------------
 
 
@@ -100,26 +197,96 @@ def test_a_response_that_could_not_be_made(monitor: Monitor) -> None:
     verdict(monitor)  # nothing failed over it
 
 
+# --- what is judged ---------------------------------------------------------------------------------------
+
+
+class Pair(NamedTuple):
+    """A timeout of the program's own, which requests takes for the tuple that it is."""
+
+    connect_timeout: float | None
+    read_timeout: float | None
+
+
+@pytest.mark.parametrize(("timeout", "found"), [(Pair(5, 5), []), (Pair(5, None), ["missing-timeout"])])
+def test_a_timeout_with_the_names_of_urllib3s(timeout: Any, found: list[str], server: Server, monitor: Monitor) -> None:
+    with requests.Session() as session:
+        session.get(server.url, timeout=timeout)
+    assert kinds(verdict(monitor)) == found
+
+
+def test_a_request_within_one_of_the_same_manager(server: Server, monitor: Monitor) -> None:
+    def body() -> Iterator[bytes]:
+        manager.urlopen("GET", f"{server.url}/size/5", timeout=None)
+        yield b"x"
+
+    with urllib3.PoolManager() as manager:
+        manager.request("POST", server.url, body=body(), timeout=5)  # type: ignore[arg-type]  # 1.26 takes it, too
+    (finding,) = verdict(monitor)
+    assert line_of(finding) == 'manager.urlopen("GET", f"{server.url}/size/5", timeout=None)'
+
+
+def test_a_manager_that_sends_something_else_first(server: Server, monitor: Monitor) -> None:
+    class Asks(urllib3.PoolManager):
+        def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+            super().urlopen("GET", f"{server.url}/size/5", timeout=None)
+            return super().urlopen(*args, **kwargs)
+
+    with Asks() as manager:
+        manager.request("GET", server.url, timeout=5)
+    (finding,) = verdict(monitor)
+    assert "/size/5" in finding.message
+
+
+def test_a_redirect_of_a_manager_of_the_users(server: Server, monitor: Monitor) -> None:
+    """It is one request with what was redirected."""
+
+    class Overrides(urllib3.PoolManager):
+        def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+            return super().urlopen(*args, **kwargs)
+
+    with Overrides() as manager:
+        manager.request("GET", f"{server.url}/hops/2", timeout=None)
+    (finding,) = verdict(monitor)
+    assert (finding.count, line_of(finding)) == (
+        1,
+        'manager.request("GET", f"{server.url}/hops/2", timeout=None)',
+    )
+
+
+@pytest.mark.parametrize("answer", ["the second", "another"])
+def test_a_transport_that_drops_a_response(answer: str, server: Server, monitor: Monitor) -> None:
+    """What the client reads is not all that was sent for it."""
+
+    class Drops(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            super().handle_request(request)
+            return super().handle_request(request) if answer == "the second" else httpx.Response(200, text="cached")
+
+    with httpx.Client(transport=Drops()) as client:
+        client.get(f"{server.url}/size/50000")
+    assert kinds(verdict(monitor)) == ["unclosed-response"]
+
+
 # --- interruptions ----------------------------------------------------------------------------------------
 
 
 class Rings(requests.Session):
-    """A handler of signals raises while the plugin asks for the adapters: for the ``after``-th time."""
+    """A handler of signals raises while the plugin asks for an attribute."""
 
-    rings = 0
+    rings: tuple[str, str] | None = None
+    """In which function, for which one."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name == "adapters" and sys._getframe(1).f_code.co_name == "_managers" and self.rings:
-            self.rings -= 1
-            if not self.rings:
-                signal.raise_signal(signal.SIGALRM)
+        if type(self).rings == (sys._getframe(1).f_code.co_name, name):
+            type(self).rings = None
+            signal.raise_signal(signal.SIGALRM)
         return super().__getattribute__(name)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, pytest.fail.Exception])
-@pytest.mark.parametrize("when", [1, 2], ids=["before", "after"])
+@pytest.mark.parametrize("when", [("session_send", "stream"), ("_managers", "adapters")], ids=["before", "after"])
 def test_a_request_whose_observer_is_interrupted(
-    when: int, error: type[BaseException], server: Server, monitor: Monitor
+    when: tuple[str, str], error: type[BaseException], server: Server, monitor: Monitor
 ) -> None:
     """It is over, and nothing of it is kept."""
 
@@ -129,7 +296,7 @@ def test_a_request_whose_observer_is_interrupted(
     session, prepared = Rings(), requests.Request("GET", server.url).prepare()
     kept = weakref.ref(prepared)
     urllib3.PoolManager().clear()  # something was opened, so the session is asked again what it answers for
-    session.rings = when
+    Rings.rings = when
     before = signal.signal(signal.SIGALRM, ring)
     try:
         session.send(prepared, timeout=5)
@@ -145,6 +312,27 @@ def test_a_request_whose_observer_is_interrupted(
     with urllib3.connection_from_url(server.url, timeout=None) as pool:
         pool.urlopen("GET", "/size/5")
     assert kinds(verdict(monitor)) == ["missing-timeout"]
+
+
+def test_a_session_whose_end_of_being_made_is_interrupted(monitor: Monitor) -> None:
+    """What is made in another test is no part of it."""
+
+    def strike(frame: FrameType, event: str, _: object) -> None:
+        if (event, frame.f_code.co_name) == ("call", "made"):
+            raise KeyboardInterrupt
+
+    sys.setprofile(strike)
+    try:
+        requests.Session()
+    except KeyboardInterrupt:
+        pass
+    else:
+        pytest.fail("not interrupted")
+    finally:
+        sys.setprofile(None)
+    verdict(monitor)
+    pluggy.Result.from_call(urllib3.PoolManager)  # none of the user's code calls it directly
+    assert kinds(verdict(monitor)) == ["unclosed-pool"]
 
 
 # --- other threads ----------------------------------------------------------------------------------------
@@ -177,7 +365,7 @@ def recorded(what: Callable[[Recorder, Client, Interrupted], object]) -> list[ob
     known = recorder.opened(client, "session", "library")
     what(recorder, client, events)
     events.meanwhile = lambda: None
-    recorder.sent(known)
+    recorder.sent(known, None)
     return [event.requests if isinstance(event, Sent) else type(event) for event in recorder.hand_over()]
 
 
@@ -185,8 +373,8 @@ def test_a_request_while_its_client_is_being_closed(monitor: Monitor) -> None:
     """What follows opens it again."""
 
     def closed(recorder: Recorder, client: Client, events: Interrupted) -> None:
-        recorder.sent(recorder.known(client))
-        events.meanwhile = lambda: recorder.sent(recorder.known(client))
+        recorder.sent(recorder.known(client), None)
+        events.meanwhile = lambda: recorder.sent(recorder.known(client), None)
         recorder.closed(client)
 
     assert recorded(closed) == [Opened, 2, Closed, 1]
@@ -196,7 +384,7 @@ def test_a_request_while_the_events_are_handed_over(monitor: Monitor) -> None:
     """It may be handed over with them; what follows may not be added to it."""
 
     def handed_over(recorder: Recorder, client: Client, events: Interrupted) -> None:
-        once = iter([lambda: recorder.sent(recorder.known(client))])
+        once = iter([lambda: recorder.sent(recorder.known(client), None)])
         events.meanwhile = lambda: next(once, lambda: None)()
         recorder.hand_over()
 

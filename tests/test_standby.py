@@ -39,6 +39,7 @@ LIGHT = {
     "failure",
     "formats",
     "options",
+    "packages",
     "plugin",
     "rules",
     "settings",

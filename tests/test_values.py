@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import urllib3
@@ -14,8 +13,8 @@ from hypothesis import strategies as st
 from pytest_connleak import settings
 from pytest_connleak.errors import SettingError
 from pytest_connleak.habits import HABITS
+from pytest_connleak.in_flight import public_url
 from pytest_connleak.model import PROCESS, Finding, Frame, Limits, Origin, Owner
-from pytest_connleak.recorder import public_url
 from pytest_connleak.report import Entry, safe
 from pytest_connleak.settings import Ignore, Local, Settings
 from pytest_connleak.timeouts import limits
@@ -127,10 +126,10 @@ def test_used_ignores_are_known() -> None:
 
 def test_habits_of_libraries() -> None:
     frame = INNER._replace(module="urllib3", function="<module>")
-    pool = replace(LEAK, kind="unclosed-pool", origin=Origin(PLACE, (PLACE,), (frame,)))
+    pool = LEAK._replace(kind="unclosed-pool", origin=Origin(PLACE, (PLACE,), (frame,)))
     assert status_of(pool) == "library"
     assert status_of(pool, run=Settings(library="fail")) == "leak"
-    assert status_of(replace(pool, kind="unclosed-session")) == "leak"
+    assert status_of(pool._replace(kind="unclosed-session")) == "leak"
 
 
 def test_every_habit_has_its_reason_and_its_link() -> None:
@@ -138,11 +137,11 @@ def test_every_habit_has_its_reason_and_its_link() -> None:
 
 
 def test_what_the_process_holds_fails_nothing() -> None:
-    assert status_of(replace(LEAK, owner=PROCESS)) == "shared"
+    assert status_of(LEAK._replace(owner=PROCESS)) == "shared"
 
 
 def test_what_the_tools_open_for_themselves_is_not_listed() -> None:
-    own = replace(LEAK, owner=PROCESS, origin=Origin(INNER, (INNER,), (INNER,)))
+    own = LEAK._replace(owner=PROCESS, origin=Origin(INNER, (INNER,), (INNER,)))
     assert triage([own], {}, Settings(), "/project")[0] == ()
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from pytest_connleak.instrumentation import Probe
-from pytest_connleak.recorder import Call
-from pytest_connleak.wrapper import MANY, wrap
+from pytest_connleak.instrumentation.interface import Argument, End
+from pytest_connleak.wrapper import MANY, Call, wrap
 
 
 def plain(self: Any, a: Any, b: Any = 2) -> Any:
@@ -86,8 +86,9 @@ class Watched(SimpleNamespace):
 
     told = True
     library = "library"
-    when: Callable[[Probe, Any], bool] | None = None
+    when: Callable[..., bool] | str | None = None
     way = "after"
+    asks: tuple[Argument, ...] = ()
 
 
 def outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -105,15 +106,16 @@ def tells(calls: list[Call], way: str) -> Callable[..., Any]:
         calls.append(call)
         yield
 
-    def before(probe: Probe, call: Call) -> Callable[[Any, BaseException | None], None]:
-        calls.append(call)
+    def before(probe: Probe, library: str, instance: object, *asked: object) -> End:
+        calls.append(Call(library, instance, asked, {}))
         return lambda result, error: None
 
     return {"before": before, "after": after, "around": generator}[way]
 
 
 def wrapped(function: Any, calls: list[Call], *, way: str = "after") -> Any:
-    observer = Watched(function=tells(calls, way), way=way)
+    asks = (Argument("a", 0), Argument("b", 1)) if way == "before" else ()
+    observer = Watched(function=tells(calls, way), way=way, asks=asks)
     return wrap(function, observer, Watched(), Probe(), lambda _, error: pytest.fail(str(error)))
 
 
@@ -131,15 +133,66 @@ def test_a_call_is_what_it_was(function: Any, way: str) -> None:
     assert inspect.getfullargspec(wrapper) == inspect.getfullargspec(function)
 
 
+@pytest.mark.parametrize("way", ["before", "after"])
 @pytest.mark.parametrize("function", METHODS, ids=lambda function: function.__name__)
-def test_an_observer_sees_the_arguments(function: Any) -> None:
+def test_an_observer_sees_the_arguments(function: Any, way: str) -> None:
     calls: list[Call] = []
-    wrapper = wrapped(function, calls)
+    wrapper = wrapped(function, calls, way=way)
     assert outcome(wrapper, (0, 1), {"b": 5}) == outcome(function, (0, 1), {"b": 5})
     if calls:
         assert calls[0].instance == 0
         assert calls[0].argument(0, "a") == 1
         assert calls[0].argument(1, "b") == 5
+
+
+class Requests:
+    """Methods that take a method and a URL."""
+
+    def by_name(self, method: str, url: str = "/") -> None: ...
+
+    def by_another_name(self, method: str, address: str = "/") -> None: ...
+
+    def in_stars(self, *args: str, **kwargs: str) -> None: ...
+
+    def in_stars_after_one(self, method: str, *args: str) -> None: ...
+
+    def by_keyword(self, method: str, *, url: str = "/") -> None: ...
+
+    def in_many(self, method: str, *, a: int = 0, b: int = 0, c: int = 0, d: int = 0, url: str = "/") -> None: ...
+
+    def in_keywords(self, method: str, **kwargs: str) -> None: ...
+
+    def by_no_name(self, method: str) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs", "given"),
+    [
+        ("by_name", ("GET", "U"), {}, "U"),
+        ("by_name", ("GET",), {"url": "U"}, "U"),
+        ("by_name", ("GET",), {}, "/"),
+        ("by_another_name", ("GET", "U"), {}, "U"),
+        ("by_another_name", ("GET",), {"address": "U"}, "U"),
+        ("in_stars", ("GET", "U"), {}, "U"),
+        ("in_stars", ("GET",), {"url": "U"}, "U"),
+        ("in_stars", (), {}, "none"),
+        ("in_stars_after_one", ("GET", "U"), {}, "U"),
+        ("in_stars_after_one", ("GET",), {}, "none"),
+        ("by_keyword", ("GET",), {"url": "U"}, "U"),
+        ("by_keyword", ("GET",), {}, "/"),
+        ("in_many", ("GET",), {"url": "U"}, "U"),
+        ("in_keywords", ("GET",), {"url": "U"}, "U"),
+        ("in_keywords", ("GET",), {}, "none"),
+        ("by_no_name", ("GET",), {}, "none"),
+    ],
+)
+def test_an_observer_is_given_what_it_asks_for(name: str, args: Any, kwargs: Any, given: str) -> None:
+    """By the name, whatever the place; else by the place, whatever the name; else what it says itself."""
+    seen: list[object] = []
+    observer = Watched(way="before", asks=(Argument("url", 1, "none"),), function=lambda *told: seen.append(told[-1]))
+    wrapper = wrap(getattr(Requests, name), observer, Watched(), Probe(), lambda *_: pytest.fail("disabled"))
+    wrapper(Requests(), *args, **kwargs)
+    assert seen == [given]
 
 
 def test_many_keywords_are_passed_on_as_they_came() -> None:
@@ -153,7 +206,7 @@ def test_many_keywords_are_passed_on_as_they_came() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_it_is_asked_first_whether_to_tell(way: str) -> None:
     calls: list[Call] = []
-    observer = Watched(function=tells(calls, way), way=way, when=lambda _, instance: instance == 1)
+    observer = Watched(function=tells(calls, way), way=way, when=lambda _, instance, *result: instance == 1)
     wrapper = wrap(with_a_parameter_called_when, observer, Watched(), Probe(), lambda *_: pytest.fail("disabled"))
     assert (wrapper(0, 2), wrapper(1, 2)) == ((0, 2, None), (1, 2, None))
     assert [call.instance for call in calls] == [1]
@@ -161,7 +214,7 @@ def test_it_is_asked_first_whether_to_tell(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_error_of_what_is_asked_first_is_not_the_programs(way: str) -> None:
-    def fails(probe: Probe, instance: object) -> bool:
+    def fails(probe: Probe, instance: object, *result: object) -> bool:
         raise RuntimeError
 
     errors: list[Exception] = []
@@ -217,3 +270,17 @@ def test_an_error_of_a_signals_handler_leaves_no_cycle() -> None:
         assert reference() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_is_told_only_while_the_probe_has_any_of_these(way: str) -> None:
+    calls: list[Call] = []
+    probe = Probe()
+    observer = Watched(function=tells(calls, way), way=way, when="responses")
+    wrapper = wrap(plain, observer, Watched(), probe, lambda *_: pytest.fail("disabled"))
+    wrapper(0, 2)
+    probe.responses.add(1)
+    wrapper(1, 2)
+    probe.responses.clear()
+    wrapper(2, 2)
+    assert [call.instance for call in calls] == [1]

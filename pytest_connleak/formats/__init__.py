@@ -6,10 +6,10 @@ The ending of a report's path is the name of its format, or the name stands befo
 from __future__ import annotations
 
 import os
-import pkgutil
 from typing import TYPE_CHECKING
 
 from ..errors import SettingError
+from ..packages import modules
 from ..settings import ReportFile
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # What is here and writes no file of its own.
 _NO_FILES = ("interface", "junit", "terminal")
 
-NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NO_FILES))
+NAMES = tuple(name for name in modules(__path__) if name not in _NO_FILES)
 """The formats that can be written to a file; none is imported yet."""
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from importlib import metadata
 
+from ..packages import modules
 from .interface import Installation, Instrumentation, Probe
 
 __all__ = ["Installation", "Instrumentation", "Probe", "discover", "version_of", "watched"]
@@ -13,7 +13,7 @@ __all__ = ["Installation", "Instrumentation", "Probe", "discover", "version_of",
 
 def discover() -> tuple[Instrumentation, ...]:
     """The instrumentation of every file of this package, in alphabetical order."""
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "interface")
+    names = [name for name in modules(__path__) if name != "interface"]
     return tuple(importlib.import_module(f"{__name__}.{name}").instrumentation for name in names)
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from enum import Enum
-from functools import partial
 from typing import Any
 
+from ..in_flight import CONNECTION, Borrowed, Manner
 from ..model import ASYNC, Advice, Limits
-from ..recorder import CONNECTION, Borrowed
-from .interface import Call, End, Instrumentation, Outcome, Probe, leave_no_trace
+from .interface import Argument, Call, End, Instrumentation, Outcome, Probe, leave_no_trace
 
 instrumentation = Instrumentation(
     "aiohttp",
@@ -46,11 +45,14 @@ def connector_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.after("aiohttp.client:ClientSession.__init__")
-def session_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "session", call.library, traits=ASYNC)
-    leave_no_trace(call.instance)
-    _adopt_connector(probe, call.instance)
+@instrumentation.before("aiohttp.client:ClientSession.__init__")
+def session_opened(probe: Probe, library: str, session: Any) -> End:
+    def opened() -> None:
+        probe.opened(session, "session", library, traits=ASYNC)
+        leave_no_trace(session)
+        _adopt_connector(probe, session)
+
+    return probe.making(opened)
 
 
 @instrumentation.after("aiohttp.client:ClientSession.close", vital=("session",))
@@ -75,66 +77,72 @@ def _adopt_connector(probe: Probe, session: Any) -> None:
 # --- requests -----------------------------------------------------------------------------------------
 
 
-@instrumentation.before("aiohttp.client:ClientSession._request")
-def request(probe: Probe, call: Call) -> End:
-    session = call.instance
-    timeout = call.kwargs.get("timeout", session.timeout)
-    effective = _limits(session.timeout if isinstance(timeout, Enum) else timeout)  # their mark for "not given"
-    known = probe.opened(session, "session", call.library, traits=ASYNC)
-    begun = probe.begin(call, _said, effective, response_name="ClientResponse", traits=ASYNC)
+_UNSET = object()
+_METHOD, _URL, _TIMEOUT = Argument("method", 0, ""), Argument("str_or_url", 1, ""), Argument("timeout", None, _UNSET)
+
+
+@instrumentation.before("aiohttp.client:ClientSession._request", _METHOD, _URL, _TIMEOUT)
+def request(probe: Probe, library: str, session: Any, method: object, url: object, timeout: object) -> End:
+    # Not given, or their mark for that.
+    effective = _limits(session.timeout if timeout is _UNSET or isinstance(timeout, Enum) else timeout)
+    known = probe.opened(session, "session", library, traits=ASYNC)
+    begun = probe.begin(session, known, library, _REQUEST, (method, url), effective)
+    sending = begun or probe.in_flight()
     if not session.closed:  # a closed session refuses the request
-        probe.sent(known)
+        probe.sent(known, sending)
         if probe.may_adopt(known):
             _adopt_connector(probe, session)
         if not session.connector_owner:
             # A fake is not known: nobody could see it being closed.
-            probe.sent(probe.known(session.connector), counts=begun is not None)
-    sending = probe.in_flight
+            probe.sent(probe.known(session.connector), sending, counts=begun is not None)
 
     def ended(result: object, error: BaseException | None) -> None:
         if sending is not None and error is None:
-            sending.responses.append((result, _borrowed_by))
-        probe.end(begun, result, error)
+            sending.responses += ((result, _borrowed_by),)
+        if begun is not None:
+            begun.end(result, error)
 
     return ended
-
-
-def _said(call: Call) -> tuple[object, object]:
-    return call.argument(0, "method", ""), call.argument(1, "str_or_url", "")
 
 
 # aioresponses puts this in the place of ClientSession._request; the session comes first, where its own self was.
-@instrumentation.before("aioresponses.core:aioresponses._request_mock")
-def mocked_request(probe: Probe, call: Call) -> End | None:
-    return request(probe, Call(call.library, call.args[0], call.args[1:], call.kwargs))
+@instrumentation.before(
+    "aioresponses.core:aioresponses._request_mock",
+    Argument("orig_self", 0),
+    Argument("method", 1, ""),
+    Argument("url", 2, ""),
+    _TIMEOUT,
+)
+def mocked_request(
+    probe: Probe, library: str, _: object, session: Any, method: object, url: object, timeout: object
+) -> End | None:
+    return request(probe, library, session, method, url, timeout)
 
 
-@instrumentation.before("aiohttp.client:ClientSession._ws_connect")
-def websocket_request(probe: Probe, call: Call) -> End | None:
-    limited = _limits(call.instance.timeout)
-    begun = probe.begin(call, _websocket, limited, response_name="ClientWebSocketResponse", traits=ASYNC)
-    return None if begun is None else partial(probe.end, begun)
+@instrumentation.before("aiohttp.client:ClientSession._ws_connect", Argument("url", 0, ""))
+def websocket_request(probe: Probe, library: str, session: Any, url: object) -> End | None:
+    known = probe.known(session)
+    begun = probe.begin(session, known, library, _WEBSOCKET, ("GET", url), _limits(session.timeout))
+    return None if begun is None else begun.end
 
 
-def _websocket(call: Call) -> tuple[object, object]:
-    return "GET", call.argument(0, "url", "")
+def _said(_: object, method: object, url: object) -> tuple[object, object]:
+    return method, url
 
 
-@instrumentation.before("aiohttp.connector:BaseConnector.connect")
-def connect(probe: Probe, call: Call) -> End | None:
-    sending = probe.in_flight
-    known = probe.opened(call.instance, "pool", call.library, traits=ASYNC)
-    probe.sent(known)
-    if sending is None:
+_REQUEST = Manner(_said, "ClientResponse", ASYNC)
+_WEBSOCKET = Manner(_said, "ClientWebSocketResponse", ASYNC)
+
+
+@instrumentation.before("aiohttp.connector:BaseConnector.connect", Argument("timeout", 2))
+def connect(probe: Probe, library: str, connector: Any, timeout: object) -> End | None:
+    request = probe.in_flight()
+    known = probe.opened(connector, "pool", library, traits=ASYNC)
+    probe.sent(known, request)
+    if request is None or request.over:
         return None
-    sending.reached(CONNECTION, _limits(call.argument(2, "timeout")))
-    request, before = sending, sending.pool
-    request.pool = None if known is None else known.id
-
-    def ended(result: object, error: BaseException | None) -> None:
-        request.pool = before
-
-    return ended
+    request.reached(CONNECTION, _limits(timeout))
+    return probe.within(request, known)
 
 
 def _limits(timeout: Any) -> Limits:
@@ -148,17 +156,17 @@ def _limits(timeout: Any) -> Limits:
 # --- responses ----------------------------------------------------------------------------------------
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse.close", vital=("response",), when=Probe.knows)
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse.close", vital=("response",), when="responses")
 def response_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse.release", vital=("response",), when=Probe.knows)
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse.release", vital=("response",), when="responses")
 def response_released(probe: Probe, call: Call) -> None:
     probe.released(call.instance)
 
 
-@instrumentation.after("aiohttp.client_reqrep:ClientResponse._response_eof", vital=("response",), when=Probe.knows)
+@instrumentation.after("aiohttp.client_reqrep:ClientResponse._response_eof", vital=("response",), when="responses")
 def response_ended(probe: Probe, call: Call) -> None:
     """All has arrived; but where the connection was upgraded, this only ends the answer's headers."""
     if call.instance.closed:
@@ -170,4 +178,4 @@ def _borrowed_by(response: Any) -> Borrowed | None:
     if response.closed or connection is None:
         return None
     transport = connection.transport
-    return Borrowed(None, transport and transport.get_extra_info("socket"))
+    return Borrowed(response, None, transport and transport.get_extra_info("socket"))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..model import ASYNC, Advice, Limits
-from ..recorder import CONNECTION, Borrowed
-from .interface import Call, End, Instrumentation, Probe
+from ..in_flight import CONNECTION, Borrowed, Manner
+from ..model import ASYNC, Advice
+from ..timeouts import limits_by_kind
+from .interface import Argument, Call, End, Instrumentation, Probe
 
 instrumentation = Instrumentation(
     "httpcore",
@@ -30,7 +31,7 @@ instrumentation = Instrumentation(
 @instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.__init__")
 @instrumentation.after("httpcore._async.connection_pool:AsyncConnectionPool.__init__")
 def pool_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "pool", call.library, traits=_traits(call.instance))
+    probe.opened(call.instance, "pool", call.library, traits=_manner(call.instance).traits)
 
 
 @instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.close", vital=("session", "pool"))
@@ -39,60 +40,53 @@ def pool_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.before("httpcore._sync.connection_pool:ConnectionPool.handle_request")
-@instrumentation.before("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request")
-def handle_request(probe: Probe, call: Call) -> End | None:
-    pool = call.instance
-    traits = _traits(pool)
-    known = probe.opened(pool, "pool", call.library, traits=traits)
-    timeout = call.argument(0, "request").extensions.get("timeout", {})
-    effective = Limits.of(timeout.get("connect") is not None, timeout.get("read") is not None)
-    sending, begun = probe.in_flight, None
-    if sending is None:
-        sending = begun = probe.begin(call, _said, effective, layer=CONNECTION, traits=traits)
+_REQUEST = Argument("request", 0)
+
+
+@instrumentation.before("httpcore._sync.connection_pool:ConnectionPool.handle_request", _REQUEST)
+@instrumentation.before("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request", _REQUEST)
+def handle_request(probe: Probe, library: str, pool: Any, request: Any) -> End | None:
+    manner = _manner(pool)
+    known = probe.opened(pool, "pool", library, traits=manner.traits)
+    effective = limits_by_kind(request.extensions)
+    sending, begun = probe.in_flight(), None
+    if sending is None or sending.over:
+        sending = begun = probe.begin(pool, known, library, manner, (request,), effective, CONNECTION)
     else:
         sending.reached(CONNECTION, effective)
-    probe.sent(known)
-    if sending is None:
-        return None
-    request, before = sending, sending.pool
-    request.pool = None if known is None else known.id
-
-    def ended(result: Any, error: BaseException | None) -> None:
-        request.pool = before
-        if error is None:
-            request.responses.append((result.stream, _borrowed_by))
-        probe.end(begun, result, error)
-
-    return ended
+    probe.sent(known, sending)
+    return None if sending is None else probe.within(sending, known, _borrowed_by, begun)
 
 
-def _said(call: Call) -> tuple[object, object]:
-    request = call.argument(0, "request")
+def _said(_: object, request: Any) -> tuple[object, object]:
     return request.method.decode("ascii", "replace"), bytes(request.url).decode("ascii", "replace")
+
+
+_SYNC, _ASYNC = Manner(_said), Manner(_said, traits=ASYNC)
 
 
 # Before 1.0.4 the streams had the longer name.
 @instrumentation.after(
     "httpcore._sync.connection_pool:PoolByteStream.close|ConnectionPoolByteStream.close",
     vital=("response",),
-    when=Probe.knows,
+    when="responses",
 )
 @instrumentation.after(
     "httpcore._async.connection_pool:PoolByteStream.aclose|ConnectionPoolByteStream.aclose",
     vital=("response",),
-    when=Probe.knows,
+    when="responses",
 )
 def response_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-def _traits(pool: object) -> frozenset[str]:
-    return ASYNC if hasattr(pool, "aclose") else frozenset()
+def _manner(pool: object) -> Manner:
+    return _ASYNC if hasattr(pool, "aclose") else _SYNC
 
 
-def _borrowed_by(stream: Any) -> Borrowed | None:
+def _borrowed_by(response: Any) -> Borrowed | None:
     """The connection that a response's stream keeps from its pool, as long as its request is in the pool's books."""
+    stream = response.stream
     request = getattr(stream, "_pool_request", None) or stream._status
     if request not in stream._pool._requests:
         return None
@@ -100,4 +94,4 @@ def _borrowed_by(stream: Any) -> Borrowed | None:
     while hasattr(connection, "_connection"):  # which connects, goes through a proxy, and speaks HTTP/1 or 2
         connection = connection._connection
     network_stream = getattr(connection, "_network_stream", None)
-    return Borrowed(None, network_stream and network_stream.get_extra_info("socket"))
+    return Borrowed(stream, None, network_stream and network_stream.get_extra_info("socket"))

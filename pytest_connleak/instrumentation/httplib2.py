@@ -7,10 +7,11 @@ leaves it to :func:`socket.setdefaulttimeout`).
 from __future__ import annotations
 
 import socket
-from functools import partial
+from typing import Any
 
+from ..in_flight import Manner
 from ..model import Advice, Limits
-from .interface import Call, End, Instrumentation, Probe
+from .interface import Argument, Call, End, Instrumentation, Probe
 
 instrumentation = Instrumentation(
     "httplib2",
@@ -34,17 +35,20 @@ def http_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.before("httplib2:Http.request")
-def request(probe: Probe, call: Call) -> End | None:
-    known = probe.opened(call.instance, "session", call.library)
-    limited = call.instance.timeout is not None or socket.getdefaulttimeout() is not None
-    begun = probe.begin(call, _said, Limits.of(limited, limited))
-    probe.sent(known)
+@instrumentation.before("httplib2:Http.request", Argument("method", 1, "GET"), Argument("uri", 0, ""))
+def request(probe: Probe, library: str, http: Any, method: object, url: object) -> End | None:
+    known = probe.opened(http, "session", library)
+    limited = http.timeout is not None or socket.getdefaulttimeout() is not None
+    begun = probe.begin(http, known, library, _MANNER, (method, url), Limits.of(limited, limited))
+    probe.sent(known, begun or probe.in_flight())
     if begun is None:
         return None
     begun.pool = None if known is None else known.id
-    return partial(probe.end, begun)
+    return begun.end
 
 
-def _said(call: Call) -> tuple[object, object]:
-    return call.argument(1, "method", "GET"), call.argument(0, "uri", "")
+def _said(_: object, method: object, url: object) -> tuple[object, object]:
+    return method, url
+
+
+_MANNER = Manner(_said)

@@ -9,10 +9,12 @@ Followed sources: ``httpx/_client.py`` (``send``: one call of the user, with its
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from ..model import ASYNC, Advice, Limits
-from ..recorder import ADAPTER, UNKNOWN
-from .interface import Call, End, Instrumentation, Probe
+from ..in_flight import ADAPTER, UNKNOWN, Manner
+from ..model import ASYNC, Advice
+from ..timeouts import limits_by_kind
+from .interface import Argument, Call, End, Instrumentation, Probe
 
 instrumentation = Instrumentation(
     "httpx",
@@ -28,11 +30,14 @@ instrumentation = Instrumentation(
 )
 
 
-@instrumentation.after("httpx._client:Client.__init__")
-@instrumentation.after("httpx._client:AsyncClient.__init__")
-def client_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "session", call.library, traits=_traits(call.instance))
-    probe.adopted(call.instance, _pools(call.instance))
+@instrumentation.before("httpx._client:Client.__init__")
+@instrumentation.before("httpx._client:AsyncClient.__init__")
+def client_opened(probe: Probe, library: str, client: Any) -> End:
+    def opened() -> None:
+        probe.opened(client, "session", library, traits=_manner(client).traits)
+        probe.adopted(client, _pools(client))
+
+    return probe.making(opened)
 
 
 @instrumentation.after("httpx._client:Client.close", vital=("session",))
@@ -46,40 +51,44 @@ def client_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.before("httpx._client:Client.send")
-@instrumentation.before("httpx._client:AsyncClient.send")
-def send(probe: Probe, call: Call) -> End:
-    client = call.instance
-    traits = _traits(client)
-    known = probe.opened(client, "session", call.library, traits=traits)
-    begun = probe.begin(call, _said, UNKNOWN, traits=traits)
+_REQUEST = Argument("request", 0)
+
+
+@instrumentation.before("httpx._client:Client.send", _REQUEST)
+@instrumentation.before("httpx._client:AsyncClient.send", _REQUEST)
+def send(probe: Probe, library: str, client: Any, request: object) -> End:
+    manner = _manner(client)
+    known = probe.opened(client, "session", library, traits=manner.traits)
+    begun = probe.begin(client, known, library, manner, (request,), UNKNOWN)
     if not client.is_closed:  # a closed client refuses the request
-        probe.sent(known)
+        probe.sent(known, begun or probe.in_flight())
 
     def ended(result: object, error: BaseException | None) -> None:
         if probe.may_adopt(known):  # transports may make their pools when they need them
             probe.adopted(client, _pools(client))
-        probe.end(begun, result, error)
+        if begun is not None:
+            begun.end(result, error)
 
     return ended
 
 
-def _said(call: Call) -> tuple[object, object]:
-    request = call.argument(0, "request")
+@instrumentation.before("httpx._client:Client._send_single_request", _REQUEST)
+@instrumentation.before("httpx._client:AsyncClient._send_single_request", _REQUEST)
+def send_single_request(probe: Probe, library: str, client: object, request: Any) -> None:
+    sending = probe.in_flight()
+    if sending is not None:
+        sending.reached(ADAPTER, limits_by_kind(request.extensions))
+
+
+def _said(_: object, request: object) -> tuple[object, object]:
     return getattr(request, "method", ""), getattr(request, "url", "")
 
 
-@instrumentation.before("httpx._client:Client._send_single_request")
-@instrumentation.before("httpx._client:AsyncClient._send_single_request")
-def send_single_request(probe: Probe, call: Call) -> None:
-    sending = probe.in_flight
-    if sending is not None:
-        timeout = call.argument(0, "request").extensions.get("timeout", {})
-        sending.reached(ADAPTER, Limits.of(timeout.get("connect") is not None, timeout.get("read") is not None))
+_SYNC, _ASYNC = Manner(_said), Manner(_said, traits=ASYNC)
 
 
-def _traits(client: object) -> frozenset[str]:
-    return ASYNC if hasattr(client, "aclose") else frozenset()
+def _manner(client: object) -> Manner:
+    return _ASYNC if hasattr(client, "aclose") else _SYNC
 
 
 def _pools(client: object) -> Iterator[object]:

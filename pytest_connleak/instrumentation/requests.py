@@ -6,12 +6,13 @@ Followed sources: ``requests/sessions.py`` and ``requests/adapters.py``.
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
+from ..in_flight import ADAPTER, CLIENT, UNKNOWN, InFlight, Manner
 from ..model import Advice
-from ..recorder import ADAPTER, CLIENT, UNKNOWN
+from ..recorder import Known
 from ..timeouts import limits
-from .interface import Call, End, Instrumentation, Probe
+from .interface import Argument, Call, End, Instrumentation, Probe
 
 instrumentation = Instrumentation(
     "requests",
@@ -28,12 +29,14 @@ instrumentation = Instrumentation(
 )
 
 
-@instrumentation.after("requests.sessions:Session.__init__")
-@instrumentation.after("requests.async_session:AsyncSession.__init__", optional=True)
-def session_opened(probe: Probe, call: Call) -> None:
-    session = call.instance
-    probe.opened(session, "session", call.library)
-    probe.adopted(session, _managers(session))
+@instrumentation.before("requests.sessions:Session.__init__")
+@instrumentation.before("requests.async_session:AsyncSession.__init__", optional=True)
+def session_opened(probe: Probe, library: str, session: Any) -> End:
+    def opened() -> None:
+        probe.opened(session, "session", library)
+        probe.adopted(session, _managers(session))
+
+    return probe.making(opened)
 
 
 @instrumentation.after("requests.sessions:Session.__setstate__")
@@ -50,69 +53,79 @@ def adapter_mounted(probe: Probe, call: Call) -> None:
     probe.adopted(call.instance, _managers(call.instance))
 
 
-@instrumentation.before("requests.sessions:Session.request")
-@instrumentation.before("requests.async_session:AsyncSession.request", optional=True)
-def session_request(probe: Probe, call: Call) -> End | None:
+_METHOD, _URL = Argument("method", 0, ""), Argument("url", 1, "")
+_REQUEST, _STREAM, _TIMEOUT = Argument("request", 0), Argument("stream"), Argument("timeout")
+
+
+@instrumentation.before("requests.sessions:Session.request", _METHOD, _URL)
+@instrumentation.before("requests.async_session:AsyncSession.request", _METHOD, _URL, optional=True)
+def session_request(probe: Probe, library: str, session: Any, method: object, url: object) -> End | None:
     """The user's call begins here, unless it is one of ``send``, where its limits are known."""
-    probe.opened(call.instance, "session", call.library)
-    begun = probe.begin(call, _said, UNKNOWN)
-    return None if begun is None else partial(probe.end, begun)
-
-
-def _said(call: Call) -> tuple[object, object]:
-    return call.argument(0, "method", ""), call.argument(1, "url", "")
+    known = probe.opened(session, "session", library)
+    begun = probe.begin(session, known, library, _CALLED, (method, url), UNKNOWN)
+    return None if begun is None else _ending(probe, session, known, begun)
 
 
 # requests-mock calls the method that it found when it was imported, which may have been before this was patched.
-@instrumentation.before("requests_mock.mocker:_original_send")
-@instrumentation.before("requests.sessions:Session.send")
-@instrumentation.before("requests.async_session:AsyncSession.send", optional=True)
-def session_send(probe: Probe, call: Call) -> End | None:
-    session = call.instance
-    # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
-    known = probe.opened(session, "session", call.library)
-    effective = limits(call.kwargs.get("timeout"))
-    begun, own = None, probe.request_of(known)
-    if own is not None:  # also where a subclass overrides this, and redirects come by
-        own.reached(CLIENT, effective)
+@instrumentation.before("requests_mock.mocker:_original_send", _REQUEST, _STREAM, _TIMEOUT)
+@instrumentation.before("requests.sessions:Session.send", _REQUEST, _STREAM, _TIMEOUT)
+@instrumentation.before("requests.async_session:AsyncSession.send", _REQUEST, _STREAM, _TIMEOUT, optional=True)
+def session_send(
+    probe: Probe, library: str, session: Any, prepared: object, stream: object, timeout: object
+) -> End | None:
+    request = probe.in_flight()
+    own = begun = None
+    if request is not None and request.client is session:  # also where a subclass overrides this, and redirects come by
+        own, known = request, request.known
+        own.reached(CLIENT, limits(timeout))
     else:
-        begun = probe.begin(call, _prepared, effective)
-        own = probe.request_of(known)
-    if own is not None and not own.counted:
-        own.call, own.said = call, _prepared  # as it is sent: a session may add to what the user said
-    if probe.may_adopt(known):  # adapters may have been mounted
-        probe.adopted(session, _managers(session))
-    probe.sent(known)
+        # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
+        known = probe.opened(session, "session", library)
+        own = begun = probe.begin(session, known, library, _PREPARED, (prepared,), limits(timeout))
+    if own is not None:
+        # requests has read what it does not stream, whatever a mock says of its connection.
+        own.streams = getattr(session, "stream", False) if stream is None else stream
+        if not own.counted:  # as it is sent: a session may add to what the user said
+            own.manner, own.arguments = _PREPARED, (prepared,)
+    probe.sent(known, own or request)
+    return None if own is not begun else _ending(probe, session, known, begun)
 
+
+def _ending(probe: Probe, session: object, known: Known | None, begun: InFlight | None) -> End:
     def ended(result: object, error: BaseException | None) -> None:
-        if probe.may_adopt(known):  # an adapter makes the pools of its proxies when it needs them
+        if probe.may_adopt(known):  # adapters were put there, or have made the pools of proxies
             probe.adopted(session, _managers(session))
-        if own is not None and not call.kwargs.get("stream", getattr(session, "stream", False)):
-            own.responses.clear()  # requests has read them, whatever a mock says of its connection
-        probe.end(begun, result, error)
+        if begun is not None:
+            begun.end(result, error)
 
     return ended
 
 
-def _prepared(call: Call) -> tuple[object, object]:
-    prepared = call.argument(0, "request")
+def _said(_: object, method: object, url: object) -> tuple[object, object]:
+    return method, url
+
+
+def _said_by(_: object, prepared: object) -> tuple[object, object]:
     return getattr(prepared, "method", None) or "", getattr(prepared, "url", None) or ""
+
+
+_CALLED, _PREPARED = Manner(_said), Manner(_said_by)
 
 
 @instrumentation.after("requests.sessions:Session.close", vital=("session",))
 @instrumentation.after("requests.async_session:AsyncSession.close", vital=("session",), optional=True)
 def session_closed(probe: Probe, call: Call) -> None:
     session = call.instance
-    probe.adopted(session, _managers(session))
+    probe.adopted(session, _managers(session))  # as they are now: adapters may have been put there without a word
     probe.closed(session)
 
 
-@instrumentation.before("requests.adapters:HTTPAdapter.send")
-@instrumentation.before("requests.adapters:AsyncHTTPAdapter.send", optional=True)
-def adapter_send(probe: Probe, call: Call) -> None:
-    request = probe.in_flight
+@instrumentation.before("requests.adapters:HTTPAdapter.send", _TIMEOUT._replace(position=2))
+@instrumentation.before("requests.adapters:AsyncHTTPAdapter.send", _TIMEOUT._replace(position=2), optional=True)
+def adapter_send(probe: Probe, library: str, adapter: Any, timeout: object) -> None:
+    request = probe.in_flight()
     if request is not None:
-        request.reached(ADAPTER, limits(call.argument(2, "timeout")))
+        request.reached(ADAPTER, limits(timeout))
 
 
 def _managers(session: object) -> list[object]:

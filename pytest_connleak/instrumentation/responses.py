@@ -6,15 +6,15 @@ Followed source: ``responses/__init__.py`` (``RequestsMock._on_request(adapter, 
 
 from __future__ import annotations
 
-from ..recorder import CONNECTION
+from ..in_flight import CONNECTION
 from ..timeouts import limits
-from .interface import Call, Instrumentation, Probe
+from .interface import Argument, Instrumentation, Probe
 
 instrumentation = Instrumentation("responses", "responses")
 
 
-@instrumentation.before("responses:RequestsMock._on_request")
-def mocked(probe: Probe, call: Call) -> None:
-    request = probe.in_flight
+@instrumentation.before("responses:RequestsMock._on_request", Argument("timeout"))
+def mocked(probe: Probe, library: str, mock: object, timeout: object) -> None:
+    request = probe.in_flight()
     if request is not None:
-        request.reached(CONNECTION, limits(call.kwargs.get("timeout")))
+        request.reached(CONNECTION, limits(timeout))

@@ -42,8 +42,9 @@ def opened(probe: Probe, call: Call) -> None:
     sock = call.instance
     caller = _caller()
     # AddressFamily by name: the constant is missing where the platform has no such sockets.
-    request = probe.in_flight
-    if getattr(sock.family, "name", "") == "AF_UNIX" and request is None and not _is_users(caller):
+    request = probe.in_flight()
+    idle = request is None or request.over
+    if idle and getattr(sock.family, "name", "") == "AF_UNIX" and not _is_users(caller):
         probe.born(sock)
         return  # how event loops wake up and processes talk: no network connection
     if request is not None and request.pool is not None:

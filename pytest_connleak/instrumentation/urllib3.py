@@ -8,13 +8,13 @@ is known), ``urllib3/response.py`` (``release_conn``, ``close``), ``urllib3/util
 from __future__ import annotations
 
 from collections.abc import Generator
-from functools import partial
 from typing import Any
 
+from .. import origin
+from ..in_flight import CLIENT, CONNECTION, UNKNOWN, Borrowed, Manner
 from ..model import Advice
-from ..recorder import CONNECTION, UNKNOWN, Borrowed
 from ..timeouts import is_given, limits
-from .interface import Call, End, Instrumentation, Outcome, Probe
+from .interface import Argument, Call, End, Instrumentation, Outcome, Probe
 
 instrumentation = Instrumentation(
     "urllib3",
@@ -53,8 +53,18 @@ def manager_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-@instrumentation.after("urllib3.poolmanager:PoolManager.connection_from_pool_key")
-@instrumentation.after("urllib3._async.poolmanager:AsyncPoolManager.connection_from_pool_key", optional=True)
+@instrumentation.before("urllib3.poolmanager:PoolManager._new_pool", optional=True)
+def manager_makes_a_pool(probe: Probe, library: str, manager: Any) -> End | None:
+    """What the user's code makes of the pool is not known; nor does a copy of a manager answer for it."""
+    if probe.known(manager) is None or origin.user_frame_below_plugin():
+        return None
+    return probe.making()
+
+
+@instrumentation.after("urllib3.poolmanager:PoolManager.connection_from_pool_key", when=Probe.may_adopt_one)
+@instrumentation.after(
+    "urllib3._async.poolmanager:AsyncPoolManager.connection_from_pool_key", optional=True, when=Probe.may_adopt_one
+)
 def pool_adopted(probe: Probe, call: Call) -> None:
     probe.adopted_one(call.instance, call.result)
 
@@ -74,68 +84,78 @@ def pool_closed(probe: Probe, call: Call) -> None:
 # --- requests -----------------------------------------------------------------------------------------
 
 
+_METHOD, _URL, _TIMEOUT = Argument("method", 0, ""), Argument("url", 1, ""), Argument("timeout", None, _UNSET)
+
+
 # Named where both 1.26 and 2 have it, for managers and pools alike; the limits are not known yet.
-@instrumentation.before("urllib3.poolmanager:RequestMethods.request")
-@instrumentation.before("urllib3._async.poolmanager:AsyncRequestMethods.request", optional=True)
-def call_begins(probe: Probe, call: Call) -> End | None:
+@instrumentation.before("urllib3.poolmanager:RequestMethods.request", _METHOD, _URL)
+@instrumentation.before("urllib3._async.poolmanager:AsyncRequestMethods.request", _METHOD, _URL, optional=True)
+def call_begins(probe: Probe, library: str, client: Any, method: object, url: object) -> End | None:
     """Between this and ``urlopen`` the request is prepared, and garbage may be collected.
 
     The client need be no pool: google-auth's wraps one.
     """
-    begun = probe.begin(call, _said, UNKNOWN, response_name="HTTPResponse")
-    return None if begun is None else partial(probe.end, begun)
+    begun = probe.begin(client, probe.known(client), library, _MANNER, (method, url), UNKNOWN)
+    return None if begun is None else begun.end
 
 
-@instrumentation.before("urllib3.poolmanager:PoolManager.urlopen")
-@instrumentation.before("urllib3._async.poolmanager:AsyncPoolManager.urlopen", optional=True)
-def manager_urlopen(probe: Probe, call: Call) -> End | None:
-    manager = call.instance
-    known = probe.opened(manager, "pool", call.library)
-    timeout = call.kwargs.get("timeout", manager.connection_pool_kw.get("timeout", _UNSET))
-    begun = probe.begin(call, _said, limits(timeout), response_name="HTTPResponse")
-    probe.sent(known)
-    return None if begun is None else partial(probe.end, begun)
+_RETRIES = Argument("retries")
 
 
-@instrumentation.before("urllib3.connectionpool:HTTPConnectionPool.urlopen")
-@instrumentation.before("urllib3._async.connectionpool:AsyncHTTPConnectionPool.urlopen", optional=True)
-def pool_urlopen(probe: Probe, call: Call) -> End | None:
-    pool = call.instance
-    known = probe.opened(pool, "pool", call.library)
-    timeout = call.argument(7, "timeout", _UNSET)
-    effective = limits(timeout if is_given(timeout) else pool.timeout)
-    sending = probe.in_flight
-    begun = None
-    if sending is None:
-        sending = begun = probe.begin(call, _said, effective, layer=CONNECTION, response_name="HTTPResponse")
+@instrumentation.before("urllib3.poolmanager:PoolManager.urlopen", _METHOD, _URL, _TIMEOUT, _RETRIES)
+@instrumentation.before(
+    "urllib3._async.poolmanager:AsyncPoolManager.urlopen", _METHOD, _URL, _TIMEOUT, _RETRIES, optional=True
+)
+def manager_urlopen(
+    probe: Probe, library: str, manager: Any, method: object, url: object, timeout: object, retries: object
+) -> End | None:
+    known = probe.opened(manager, "pool", library)
+    effective = limits(manager.connection_pool_kw.get("timeout", _UNSET) if timeout is _UNSET else timeout)
+    request, begun = probe.in_flight(), None
+    own = request if request is not None and request.client is manager else None
+    if own is not None and not own.counted:
+        own.arguments = (method, url)  # as it is sent: a manager may add to what the user said
+        own.reached(CLIENT, effective)
+    elif own is not None and getattr(retries, "history", None):
+        own.reached(CLIENT, effective)  # it was redirected, also where a subclass overrides this
     else:
-        sending.reached(CONNECTION, effective)
+        begun = probe.begin(manager, known, library, _MANNER, (method, url), effective)
+    probe.sent(known, begun or request)
+    return None if begun is None else begun.end
+
+
+@instrumentation.before(
+    "urllib3.connectionpool:HTTPConnectionPool.urlopen", _METHOD, _URL, _TIMEOUT._replace(position=7)
+)
+@instrumentation.before(
+    "urllib3._async.connectionpool:AsyncHTTPConnectionPool.urlopen",
+    _METHOD,
+    _URL,
+    _TIMEOUT._replace(position=7),
+    optional=True,
+)
+def pool_urlopen(probe: Probe, library: str, pool: Any, method: object, url: object, timeout: object) -> End | None:
+    known = probe.opened(pool, "pool", library)
+    effective = limits(timeout if is_given(timeout) else pool.timeout)
+    request, begun = probe.in_flight(), None
+    if request is None or request.over:
+        request = begun = probe.begin(pool, known, library, _MANNER, (method, url), effective, CONNECTION)
+    else:
+        request.reached(CONNECTION, effective)
     if pool.pool is not None:  # a closed pool refuses the request
-        probe.sent(known)
-    if sending is None:
-        return None
-    request, before = sending, sending.pool
-    request.pool = None if known is None else known.id
-
-    def ended(result: object, error: BaseException | None) -> None:
-        request.pool = before
-        if error is None:
-            request.responses.append((result, _borrowed_by))
-        probe.end(begun, result, error)
-
-    return ended
+        probe.sent(known, request)
+    return None if request is None else probe.within(request, known, _borrowed_by, begun)
 
 
-def _said(call: Call) -> tuple[object, object]:
-    method, url = call.argument(0, "method", ""), call.argument(1, "url", "")
-    return method, _url(call.instance, str(url))
+def _said(client: Any, method: object, url: object) -> tuple[object, object]:
+    """With the whole URL: a pool is given the path alone, and may be closed by now."""
+    url = str(url)
+    if getattr(client, "host", None) is not None and url.startswith("/"):
+        url = f"{client.scheme}://{client.host}{f':{client.port}' if client.port else ''}{url}"
+    return method, url
 
 
-def _url(client: Any, url: str) -> str:
-    """The whole URL: a pool is given the path alone, and may be closed by now."""
-    if getattr(client, "host", None) is None or not url.startswith("/"):
-        return url
-    return f"{client.scheme}://{client.host}{f':{client.port}' if client.port else ''}{url}"
+_MANNER = Manner(_said, "HTTPResponse")
 
 
 # --- responses ----------------------------------------------------------------------------------------
@@ -154,18 +174,18 @@ def _borrowed_by(response: object) -> Borrowed | None:
         cls.__module__.endswith(".response") and "HTTPResponse" in cls.__name__ for cls in type(response).__mro__
     ):
         return None
-    return Borrowed(connection, getattr(connection, "sock", None))
+    return Borrowed(response, connection, getattr(connection, "sock", None))
 
 
-@instrumentation.after("urllib3.response:HTTPResponse.release_conn", vital=("response",), when=Probe.knows)
+@instrumentation.after("urllib3.response:HTTPResponse.release_conn", vital=("response",), when="responses")
 def response_released(probe: Probe, call: Call) -> None:
     probe.released(call.instance)
 
 
 # What vcrpy and others put in the place of a response does not always say that it is released; the pool knows.
-@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool._put_conn", when=Probe.lends)
+@instrumentation.after("urllib3.connectionpool:HTTPConnectionPool._put_conn", when="responses")
 @instrumentation.after(
-    "urllib3._async.connectionpool:AsyncHTTPConnectionPool._put_conn", optional=True, when=Probe.lends
+    "urllib3._async.connectionpool:AsyncHTTPConnectionPool._put_conn", optional=True, when="responses"
 )
 def connection_returned(probe: Probe, call: Call) -> None:
     connection = call.argument(0, "conn")
@@ -173,7 +193,7 @@ def connection_returned(probe: Probe, call: Call) -> None:
         probe.returned(connection)
 
 
-@instrumentation.after("urllib3.response:HTTPResponse.close", vital=("response",), when=Probe.knows)
+@instrumentation.after("urllib3.response:HTTPResponse.close", vital=("response",), when="responses")
 @instrumentation.after("urllib3._async.response:AsyncHTTPResponse.close", vital=("response",), optional=True)
 def response_closed(probe: Probe, call: Call) -> None:
     # io.IOBase closes what is garbage-collected open, and says so first (_io__IOBase finalizer): nobody closed it.

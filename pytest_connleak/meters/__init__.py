@@ -7,14 +7,13 @@ patched, in a run that did not ask for it; and what fails here is named, and fai
 from __future__ import annotations
 
 import importlib
-import pkgutil
 
 from ..instrumentation import Instrumentation
+from ..packages import modules
 
 __all__ = ["discover"]
 
 
 def discover() -> tuple[Instrumentation, ...]:
     """The meter of every file of this package, in alphabetical order."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(importlib.import_module(f"{__name__}.{name}").meter for name in names)
+    return tuple(importlib.import_module(f"{__name__}.{name}").meter for name in modules(__path__))

@@ -95,9 +95,7 @@ def answered(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 def _tell(probe: Probe, connector: Any, key: Any, **counts: Any) -> None:
     if type(key).__name__ != "ConnectionKey":  # a mock's
         return
-    request = probe.in_flight
-    client = request.client if request is not None else None
     scheme, host, port = ("https" if key.is_ssl else "http"), key.host, key.port
     if key.proxy is not None and not key.is_ssl:  # a request for http: goes to the proxy itself
         scheme, host, port = key.proxy.scheme, key.proxy.host, key.proxy.port
-    probe.counted(Counted(probe.find(connector), client, Traffic(at(scheme, host, port), "aiohttp", **counts)))
+    probe.counted(Counted(probe.find(connector), probe.calling, Traffic(at(scheme, host, port), "aiohttp", **counts)))

@@ -48,7 +48,7 @@ def sent(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     is_first = _first.setdefault(connection, mine) is mine
     since = _idle_since.pop(connection, None)
     idle = time.monotonic() - since if since is not None else None
-    request = probe.in_flight
+    request = probe.in_flight()
     _pools[connection] = request.pool if request is not None else None
     outcome = yield
     if outcome.error is not None and type(outcome.error).__name__ == "ConnectionNotAvailable":
@@ -153,7 +153,7 @@ def waits(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
     began = time.monotonic()
     yield
     waited = time.monotonic() - began
-    request = probe.in_flight
+    request = probe.in_flight()
     pool = request.pool if request is not None else None
     _tell(probe, pool, _sent_to[call.instance.request], waits=1, waited=waited, longest_wait=waited)
 
@@ -174,10 +174,8 @@ def _innermost(connection: Any) -> Any:
 
 
 def _tell(probe: Probe, pool: int | None, origin: Any, **counts: Any) -> None:
-    request = probe.in_flight
-    client = request.client if request is not None else None
     scheme, host = origin.scheme.decode("ascii", "replace"), origin.host.decode("ascii", "replace")
-    probe.counted(Counted(pool, client, Traffic(at(scheme, host, origin.port), "httpcore", **counts)))
+    probe.counted(Counted(pool, probe.calling, Traffic(at(scheme, host, origin.port), "httpcore", **counts)))
 
 
 def _versions(response: Any) -> tuple[str, ...]:

@@ -132,9 +132,9 @@ def returned(probe: Probe, call: Call) -> Generator[None, Outcome, None]:
 
 
 def _tell(probe: Probe, pool: Any, **counts: Any) -> None:
-    request, number = probe.in_flight, probe.find(pool)
-    client = request.client if request is not None else None
-    probe.counted(Counted(number, client, Traffic(at(pool.scheme, pool.host, pool.port), "urllib3", **counts)))
+    probe.counted(
+        Counted(probe.find(pool), probe.calling, Traffic(at(pool.scheme, pool.host, pool.port), "urllib3", **counts))
+    )
 
 
 def _versions(response: Any) -> tuple[str, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import TYPE_CHECKING
+
+from ..packages import modules
 
 if TYPE_CHECKING:
     from ..report import Kind
     from .interface import Rule
 
-_NAMES = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "interface")
+_NAMES = [name for name in modules(__path__) if name != "interface"]
 
 KINDS = tuple(name.replace("_", "-") for name in _NAMES)
 """The kinds of finding; none of their rules is imported yet."""
