@@ -107,7 +107,7 @@ class Search:
     Args:
         fixtures: the live fixtures of a scope wider than function, and what else is their own: the ``id()`` of the
             definition, of a class, of the namespace of a module, to how that is called. They must live as long as
-            this does.
+            this does. Of two that hold the suspect from as near, the one that comes first here is its holder.
         test_modules: names of the modules that hold tests; a conftest is known by its name.
         definitions: those of the fixtures, for where they are frozen.
         opaque: types, with their subclasses, of objects that hold everything and explain nothing, like a test
@@ -128,6 +128,7 @@ class Search:
         budget: float = 0.8,
     ) -> None:
         self._fixtures = fixtures
+        self._ranks = {number: _FIXTURE + place for place, number in enumerate(reversed([*fixtures]))}
         self._definitions = definitions
         self._classes: dict[int, tuple[bool, type]] = {}
         """Whether a class is opaque, by its ``id()``: a metaclass may have a hash of its own."""
@@ -221,7 +222,7 @@ class Search:
         skip = {*self._ignore, *_ids_of_stack(inspect.currentframe()), id(seen), id(self._frozen)}
         best, at = _Sight(_NOTHING), id(suspect)
         depth, last, cost = 0, DEPTH, 0.0
-        while level and depth < last and best.rank != _FIXTURE:
+        while level and depth < last and best.rank < _FIXTURE:
             start = System.clock()
             affordable = int(DOUBLING * ((deadline - start) / cost - 1)) if cost else WIDTH
             if affordable < 1:
@@ -238,7 +239,7 @@ class Search:
             for obj in referrers:
                 if obj is level or id(obj) in seen or id(obj) in skip or id(_suspended_frame(obj)) in skip:
                     continue
-                if best.rank == _FIXTURE or System.clock() > deadline:
+                if System.clock() > deadline:
                     break
                 sight = self._recognise(obj)
                 if sight is _DEAD_END:
@@ -276,7 +277,7 @@ class Search:
     def _recognise(self, obj: Any) -> _Sight:
         cls = type(obj)
         if (fixture := self._fixtures.get(id(obj))) is not None:
-            return _Sight(_FIXTURE, "fixture", fixture, climb=False)
+            return _Sight(self._ranks[id(obj)], "fixture", fixture, climb=False)
         module, name = _address(cls)
         if self._is_opaque(cls):
             return _DEAD_END
@@ -325,7 +326,7 @@ class Search:
 def _holder(sight: _Sight, chain: list[Any]) -> Holder:
     steps, depth = list(_steps(chain)), len(chain) - 1
     if sight.rank not in (_MODULE, _TEST):
-        number = id(chain[0]) if sight.rank == _FIXTURE else None
+        number = id(chain[0]) if sight.kind == "fixture" else None
         return Holder(sight.kind, sight.name, number, (sight.name, *steps), depth)
     name = _shortened(sight.name + "".join(steps), 160)
     steps[:1] = [step.removeprefix(".") for step in steps[:1]]

@@ -41,6 +41,8 @@ class Manner(NamedTuple):
     response_name: str = "Response"
     traits: frozenset[str] = frozenset()
     """Those of its responses."""
+    over: Callable[[InFlight, Any], None] | None = None
+    """Told the request and its result, None where it failed, when it is over and has not been judged yet."""
 
 
 class InFlight:
@@ -96,14 +98,17 @@ class InFlight:
         self.arguments = self.responses = ()
         self.client = self.known = self.pool = self.outer = None
 
-    def end(self, _: object, error: BaseException | None) -> None:
+    def end(self, result: object, error: BaseException | None) -> None:
         """The call is over: judge its limits, and note the responses that still hold a connection."""
         self.over = True
-        if current.get() is self:  # a coroutine that was dropped half-way ends in another context
+        # A coroutine that was dropped half-way ends in another context.
+        if self.outer is not None and current.get() is self:
             current.set(self.outer)
+        if self.manner.over is not None:
+            self.manner.over(self, result)
         if self.limits is not LIMITED:
             self.recorder.unlimited(self, error)
-        if error is None and self.streams:
+        if self.responses and error is None and self.streams:
             for response, borrowed_by in self.responses:
                 borrowed = borrowed_by(response)
                 if borrowed is not None and self.client is not None:

@@ -8,12 +8,12 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from . import garbage, instrumentation, netstat, origin, rules
 from .holders import Holder, Search
 from .ledger import Ledger
-from .model import PROCESS, Connection, Evidence, Finding, Frame, Held, Owner, Verdict
+from .model import PROCESS, Connection, Evidence, Finding, Frame, Held, Owner, Scope, Verdict
 from .recorder import Recorder
 from .settings import Local, Settings
 from .strangers import Strangers
@@ -473,13 +473,17 @@ class Monitor:
         return {number: connection for number, connection in seen.items() if connection is not None}
 
 
+_SCOPES = get_args(Scope)
+
 # What a dictionary's value has for references where it is asked like this, by the dictionary and the question.
 _REFERENCES = (lambda objects: sys.getrefcount(objects[0]))({0: object()})
 
 
 def _search(around: Surroundings, objects: dict[int, object]) -> Search:
+    # The narrowest first: what it leaves may go on to a wider one when its own scope is over.
+    fixtures = sorted(around.fixtures.items(), key=lambda item: _SCOPES.index(item[1][1].scope))
     return Search(
-        fixtures={number: name for number, (name, _) in around.fixtures.items()},
+        fixtures={number: name for number, (name, _) in fixtures},
         test_modules=around.test_modules,
         definitions=around.fixture_definitions,
         opaque=around.opaque,

@@ -219,7 +219,7 @@ class Recorder:
             ref.parent = None
             self._related(_new(Disowned, (ref.id,)))
 
-    def making(self, then: Callable[[], None] = lambda: None) -> Callable[[object, BaseException | None], None]:
+    def making(self, then: Callable[[], object] = lambda: None) -> Callable[[object, BaseException | None], None]:
         """Something is being made, and its own pools within that; the result is told how it ended, and goes on.
 
         What the user's own code makes meanwhile is no part of it.
@@ -510,25 +510,33 @@ class Recorder:
         current.set(request)
         return request
 
-    def within(
+    def passes(
         self,
         request: InFlight,
         pool: Known | None,
+        limits: Limits,
         borrowed_by: Callable[[Any], Borrowed | None] | None = None,
         begun: InFlight | None = None,
     ) -> Callable[[object, BaseException | None], None]:
         """A request goes through a pool, which is at work for it until the result is told how that ended.
 
         Args:
+            limits: those that are in effect there.
             borrowed_by: says which connection the response has then.
             begun: the request, if the user called the pool.
         """
+        if request.layer < CONNECTION:
+            request.layer, request.limits = CONNECTION, limits
+        else:
+            request.reached(CONNECTION, limits)
+        self.sent(pool, request)
         before, request.pool = request.pool, None if pool is None else pool.id
 
         def ended(result: object, error: BaseException | None) -> None:
-            request.pool = before
-            if error is None and borrowed_by is not None and request.streams:
-                request.responses += ((result, borrowed_by),)
+            if not request.over:  # else it is forgotten, and is to keep nothing alive
+                request.pool = before
+                if error is None and borrowed_by is not None:
+                    request.responses += ((result, borrowed_by),)
             if begun is not None:
                 begun.end(result, error)
 

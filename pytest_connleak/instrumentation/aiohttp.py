@@ -12,7 +12,7 @@ from collections.abc import Generator
 from enum import Enum
 from typing import Any
 
-from ..in_flight import CONNECTION, Borrowed, Manner
+from ..in_flight import Borrowed, InFlight, Manner
 from ..model import ASYNC, Advice, Limits
 from .interface import Argument, Call, End, Instrumentation, Outcome, Probe, leave_no_trace
 
@@ -85,7 +85,7 @@ _METHOD, _URL, _TIMEOUT = Argument("method", 0, ""), Argument("str_or_url", 1, "
 def request(probe: Probe, library: str, session: Any, method: object, url: object, timeout: object) -> End:
     # Not given, or their mark for that.
     effective = _limits(session.timeout if timeout is _UNSET or isinstance(timeout, Enum) else timeout)
-    known = probe.opened(session, "session", library, traits=ASYNC)
+    known = probe.known(session) or probe.opened(session, "session", library, traits=ASYNC)
     begun = probe.begin(session, known, library, _REQUEST, (method, url), effective)
     sending = begun or probe.in_flight()
     if not session.closed:  # a closed session refuses the request
@@ -96,11 +96,12 @@ def request(probe: Probe, library: str, session: Any, method: object, url: objec
             # A fake is not known: nobody could see it being closed.
             probe.sent(probe.known(session.connector), sending, counts=begun is not None)
 
+    if begun is not None:
+        return begun.end
+
     def ended(result: object, error: BaseException | None) -> None:
-        if sending is not None and error is None:
-            sending.responses += ((result, _borrowed_by),)
-        if begun is not None:
-            begun.end(result, error)
+        if sending is not None and error is None and not sending.over:
+            _over(sending, result)
 
     return ended
 
@@ -130,19 +131,22 @@ def _said(_: object, method: object, url: object) -> tuple[object, object]:
     return method, url
 
 
-_REQUEST = Manner(_said, "ClientResponse", ASYNC)
+def _over(request: InFlight, response: object) -> None:
+    request.responses += ((response, _borrowed_by),)
+
+
+_REQUEST = Manner(_said, "ClientResponse", ASYNC, _over)
 _WEBSOCKET = Manner(_said, "ClientWebSocketResponse", ASYNC)
 
 
 @instrumentation.before("aiohttp.connector:BaseConnector.connect", Argument("timeout", 2))
 def connect(probe: Probe, library: str, connector: Any, timeout: object) -> End | None:
     request = probe.in_flight()
-    known = probe.opened(connector, "pool", library, traits=ASYNC)
-    probe.sent(known, request)
+    known = probe.known(connector) or probe.opened(connector, "pool", library, traits=ASYNC)
     if request is None or request.over:
+        probe.sent(known, None)
         return None
-    request.reached(CONNECTION, _limits(timeout))
-    return probe.within(request, known)
+    return probe.passes(request, known, _limits(timeout))
 
 
 def _limits(timeout: Any) -> Limits:

@@ -7,6 +7,7 @@ connection, or the stream of an HTTP/2 connection, back).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..in_flight import CONNECTION, Borrowed, Manner
@@ -29,9 +30,13 @@ instrumentation = Instrumentation(
 
 
 @instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.__init__")
-@instrumentation.after("httpcore._async.connection_pool:AsyncConnectionPool.__init__")
 def pool_opened(probe: Probe, call: Call) -> None:
-    probe.opened(call.instance, "pool", call.library, traits=_manner(call.instance).traits)
+    probe.opened(call.instance, "pool", call.library)
+
+
+@instrumentation.after("httpcore._async.connection_pool:AsyncConnectionPool.__init__")
+def async_pool_opened(probe: Probe, call: Call) -> None:
+    probe.opened(call.instance, "pool", call.library, traits=ASYNC)
 
 
 @instrumentation.after("httpcore._sync.connection_pool:ConnectionPool.close", vital=("session", "pool"))
@@ -40,29 +45,32 @@ def pool_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-_REQUEST = Argument("request", 0)
-
-
-@instrumentation.before("httpcore._sync.connection_pool:ConnectionPool.handle_request", _REQUEST)
-@instrumentation.before("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request", _REQUEST)
-def handle_request(probe: Probe, library: str, pool: Any, request: Any) -> End | None:
-    manner = _manner(pool)
-    known = probe.opened(pool, "pool", library, traits=manner.traits)
-    effective = limits_by_kind(request.extensions)
-    sending, begun = probe.in_flight(), None
-    if sending is None or sending.over:
-        sending = begun = probe.begin(pool, known, library, manner, (request,), effective, CONNECTION)
-    else:
-        sending.reached(CONNECTION, effective)
-    probe.sent(known, sending)
-    return None if sending is None else probe.within(sending, known, _borrowed_by, begun)
-
-
 def _said(_: object, request: Any) -> tuple[object, object]:
     return request.method.decode("ascii", "replace"), bytes(request.url).decode("ascii", "replace")
 
 
 _SYNC, _ASYNC = Manner(_said), Manner(_said, traits=ASYNC)
+
+
+def _handles(manner: Manner) -> Callable[..., End | None]:
+    """What is told of a request; to find out each time which kind of pool it is would cost more than the rest."""
+
+    def handle_request(probe: Probe, library: str, pool: Any, request: Any) -> End | None:
+        known = probe.known(pool) or probe.opened(pool, "pool", library, traits=manner.traits)
+        effective = limits_by_kind(request.extensions)
+        sending, begun = probe.in_flight(), None
+        if sending is None or sending.over:
+            sending = begun = probe.begin(pool, known, library, manner, (request,), effective, CONNECTION)
+        return None if sending is None else probe.passes(sending, known, effective, _borrowed_by, begun)
+
+    return handle_request
+
+
+_REQUEST = Argument("request", 0)
+instrumentation.before("httpcore._sync.connection_pool:ConnectionPool.handle_request", _REQUEST)(_handles(_SYNC))
+instrumentation.before("httpcore._async.connection_pool:AsyncConnectionPool.handle_async_request", _REQUEST)(
+    _handles(_ASYNC)
+)
 
 
 # Before 1.0.4 the streams had the longer name.
@@ -78,10 +86,6 @@ _SYNC, _ASYNC = Manner(_said), Manner(_said, traits=ASYNC)
 )
 def response_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
-
-
-def _manner(pool: object) -> Manner:
-    return _ASYNC if hasattr(pool, "aclose") else _SYNC
 
 
 def _borrowed_by(response: Any) -> Borrowed | None:

@@ -2,17 +2,18 @@
 
 Their connections, responses and timeouts are httpcore's.
 
-Followed sources: ``httpx/_client.py`` (``send``: one call of the user, with its redirects and its authentication;
-``_send_single_request``: the timeout that is passed to the transport, mocked or not), ``httpx/_transports/default.py``.
+Followed sources: ``httpx/_client.py`` (``send``: one call of the user, with its redirects and its authentication,
+all of whose responses are in the ``history`` of the last), ``httpx/_transports/default.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..in_flight import ADAPTER, UNKNOWN, Manner
+from ..in_flight import ADAPTER, CONNECTION, UNKNOWN, InFlight, Manner
 from ..model import ASYNC, Advice
+from ..recorder import Known
 from ..timeouts import limits_by_kind
 from .interface import Argument, Call, End, Instrumentation, Probe
 
@@ -30,14 +31,38 @@ instrumentation = Instrumentation(
 )
 
 
-@instrumentation.before("httpx._client:Client.__init__")
-@instrumentation.before("httpx._client:AsyncClient.__init__")
-def client_opened(probe: Probe, library: str, client: Any) -> End:
-    def opened() -> None:
-        probe.opened(client, "session", library, traits=_manner(client).traits)
-        probe.adopted(client, _pools(client))
+def _said(_: object, request: object) -> tuple[object, object]:
+    return getattr(request, "method", ""), getattr(request, "url", "")
 
-    return probe.making(opened)
+
+def _over(request: InFlight, response: object) -> None:
+    probe = request.recorder
+    if request.layer < CONNECTION:
+        _answered_by_a_mock(request, request.arguments[0], response)
+    if probe.may_adopt(request.known):  # transports may make their pools when they need them
+        probe.adopted(request.client, _pools(request.client))
+
+
+_SYNC, _ASYNC = Manner(_said, over=_over), Manner(_said, traits=ASYNC, over=_over)
+
+
+# --- clients ------------------------------------------------------------------------------------------
+
+
+@instrumentation.before("httpx._client:Client.__init__")
+def client_opened(probe: Probe, library: str, client: object) -> End:
+    return probe.making(lambda: _first_seen(probe, library, client, _SYNC))
+
+
+@instrumentation.before("httpx._client:AsyncClient.__init__")
+def async_client_opened(probe: Probe, library: str, client: object) -> End:
+    return probe.making(lambda: _first_seen(probe, library, client, _ASYNC))
+
+
+def _first_seen(probe: Probe, library: str, client: object, manner: Manner) -> Known | None:
+    known = probe.opened(client, "session", library, traits=manner.traits)
+    probe.adopted(client, _pools(client))
+    return known
 
 
 @instrumentation.after("httpx._client:Client.close", vital=("session",))
@@ -51,47 +76,48 @@ def client_closed(probe: Probe, call: Call) -> None:
     probe.closed(call.instance)
 
 
-_REQUEST = Argument("request", 0)
-
-
-@instrumentation.before("httpx._client:Client.send", _REQUEST)
-@instrumentation.before("httpx._client:AsyncClient.send", _REQUEST)
-def send(probe: Probe, library: str, client: Any, request: object) -> End:
-    manner = _manner(client)
-    known = probe.opened(client, "session", library, traits=manner.traits)
-    begun = probe.begin(client, known, library, manner, (request,), UNKNOWN)
-    if not client.is_closed:  # a closed client refuses the request
-        probe.sent(known, begun or probe.in_flight())
-
-    def ended(result: object, error: BaseException | None) -> None:
-        if probe.may_adopt(known):  # transports may make their pools when they need them
-            probe.adopted(client, _pools(client))
-        if begun is not None:
-            begun.end(result, error)
-
-    return ended
-
-
-@instrumentation.before("httpx._client:Client._send_single_request", _REQUEST)
-@instrumentation.before("httpx._client:AsyncClient._send_single_request", _REQUEST)
-def send_single_request(probe: Probe, library: str, client: object, request: Any) -> None:
-    sending = probe.in_flight()
-    if sending is not None:
-        sending.reached(ADAPTER, limits_by_kind(request.extensions))
-
-
-def _said(_: object, request: object) -> tuple[object, object]:
-    return getattr(request, "method", ""), getattr(request, "url", "")
-
-
-_SYNC, _ASYNC = Manner(_said), Manner(_said, traits=ASYNC)
-
-
-def _manner(client: object) -> Manner:
-    return _ASYNC if hasattr(client, "aclose") else _SYNC
-
-
 def _pools(client: object) -> Iterator[object]:
     """The connection pools of a client's transports, those of its proxies and mounts among them."""
     transports = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
     return (transport._pool for transport in transports if hasattr(transport, "_pool"))
+
+
+# --- requests -----------------------------------------------------------------------------------------
+
+
+def _sends(manner: Manner) -> Callable[..., End]:
+    """What is told of ``send()``; to find out each time which kind of client it is would cost more than the rest."""
+
+    def send(probe: Probe, library: str, client: Any, request: object) -> End:
+        known = probe.known(client) or _first_seen(probe, library, client, manner)
+        begun = probe.begin(client, known, library, manner, (request,), UNKNOWN)
+        sending = begun or probe.in_flight()
+        if known is not None and not (known.closed_at and client.is_closed):  # a closed client refuses the request
+            probe.sent(known, sending)
+        if begun is not None:
+            return begun.end
+
+        def ended(result: object, error: BaseException | None) -> None:
+            if sending is not None and sending.layer < CONNECTION:
+                _answered_by_a_mock(sending, request, result)
+            if probe.may_adopt(known):
+                probe.adopted(client, _pools(client))
+
+        return ended
+
+    return send
+
+
+_REQUEST = Argument("request", 0)
+instrumentation.before("httpx._client:Client.send", _REQUEST)(_sends(_SYNC))
+instrumentation.before("httpx._client:AsyncClient.send", _REQUEST)(_sends(_ASYNC))
+
+
+def _answered_by_a_mock(sending: InFlight, request: object, response: object) -> None:
+    """What never came to httpcore, which sees the timeouts otherwise: the request, and those of an authentication."""
+    history = getattr(response, "history", None)
+    answered = [*(history if type(history) is list else []), response]
+    for sent in (request, *(getattr(each, "_request", None) for each in answered)):
+        extensions = getattr(sent, "extensions", None)
+        if isinstance(extensions, dict):
+            sending.reached(ADAPTER, limits_by_kind(extensions))

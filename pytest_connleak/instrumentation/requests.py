@@ -61,9 +61,9 @@ _REQUEST, _STREAM, _TIMEOUT = Argument("request", 0), Argument("stream"), Argume
 @instrumentation.before("requests.async_session:AsyncSession.request", _METHOD, _URL, optional=True)
 def session_request(probe: Probe, library: str, session: Any, method: object, url: object) -> End | None:
     """The user's call begins here, unless it is one of ``send``, where its limits are known."""
-    known = probe.opened(session, "session", library)
+    known = probe.known(session) or _first_seen(probe, library, session)
     begun = probe.begin(session, known, library, _CALLED, (method, url), UNKNOWN)
-    return None if begun is None else _ending(probe, session, known, begun)
+    return None if begun is None else begun.end
 
 
 # requests-mock calls the method that it found when it was imported, which may have been before this was patched.
@@ -73,14 +73,14 @@ def session_request(probe: Probe, library: str, session: Any, method: object, ur
 def session_send(
     probe: Probe, library: str, session: Any, prepared: object, stream: object, timeout: object
 ) -> End | None:
-    request = probe.in_flight()
-    own = begun = None
-    if request is not None and request.client is session:  # also where a subclass overrides this, and redirects come by
-        own, known = request, request.known
+    request = own = probe.in_flight()
+    begun = None
+    # Also where a subclass overrides this, and redirects come by.
+    if own is not None and own.client is session:
+        known = own.known
         own.reached(CLIENT, limits(timeout))
     else:
-        # A copy, an unpickled session and a subclass that skips __init__ are seen here for the first time.
-        known = probe.opened(session, "session", library)
+        known = probe.known(session) or _first_seen(probe, library, session)
         own = begun = probe.begin(session, known, library, _PREPARED, (prepared,), limits(timeout))
     if own is not None:
         # requests has read what it does not stream, whatever a mock says of its connection.
@@ -88,17 +88,20 @@ def session_send(
         if not own.counted:  # as it is sent: a session may add to what the user said
             own.manner, own.arguments = _PREPARED, (prepared,)
     probe.sent(known, own or request)
-    return None if own is not begun else _ending(probe, session, known, begun)
+    return None if begun is None else begun.end
 
 
-def _ending(probe: Probe, session: object, known: Known | None, begun: InFlight | None) -> End:
-    def ended(result: object, error: BaseException | None) -> None:
-        if probe.may_adopt(known):  # adapters were put there, or have made the pools of proxies
-            probe.adopted(session, _managers(session))
-        if begun is not None:
-            begun.end(result, error)
+def _first_seen(probe: Probe, library: str, session: object) -> Known | None:
+    """A copy, an unpickled session, or one of a subclass that skips ``__init__``."""
+    known = probe.opened(session, "session", library)
+    probe.adopted(session, _managers(session))
+    return known
 
-    return ended
+
+def _over(request: InFlight, _: object) -> None:
+    """Adapters may have been put there, or have made the pools of proxies."""
+    if request.recorder.may_adopt(request.known):
+        request.recorder.adopted(request.client, _managers(request.client))
 
 
 def _said(_: object, method: object, url: object) -> tuple[object, object]:
@@ -109,7 +112,7 @@ def _said_by(_: object, prepared: object) -> tuple[object, object]:
     return getattr(prepared, "method", None) or "", getattr(prepared, "url", None) or ""
 
 
-_CALLED, _PREPARED = Manner(_said), Manner(_said_by)
+_CALLED, _PREPARED = Manner(_said, over=_over), Manner(_said_by, over=_over)
 
 
 @instrumentation.after("requests.sessions:Session.close", vital=("session",))

@@ -140,11 +140,10 @@ def pool_urlopen(probe: Probe, library: str, pool: Any, method: object, url: obj
     request, begun = probe.in_flight(), None
     if request is None or request.over:
         request = begun = probe.begin(pool, known, library, _MANNER, (method, url), effective, CONNECTION)
-    else:
-        request.reached(CONNECTION, effective)
-    if pool.pool is not None:  # a closed pool refuses the request
-        probe.sent(known, request)
-    return None if request is None else probe.within(request, known, _borrowed_by, begun)
+    if request is None:
+        return None
+    is_open = pool.pool is not None  # else it refuses the request
+    return probe.passes(request, known if is_open else None, effective, _borrowed_by, begun)
 
 
 def _said(client: Any, method: object, url: object) -> tuple[object, object]:
