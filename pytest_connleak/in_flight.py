@@ -41,8 +41,8 @@ class Manner(NamedTuple):
     response_name: str = "Response"
     traits: frozenset[str] = frozenset()
     """Those of its responses."""
-    over: Callable[[InFlight, Any], None] | None = None
-    """Told the request and its result, None where it failed, when it is over and has not been judged yet."""
+    over: Callable[[InFlight, Any, BaseException | None], None] | None = None
+    """Told the request and how it ended, when it is over and has not been judged yet."""
 
 
 class InFlight:
@@ -105,7 +105,7 @@ class InFlight:
         if self.outer is not None and current.get() is self:
             current.set(self.outer)
         if self.manner.over is not None:
-            self.manner.over(self, result)
+            self.manner.over(self, result, error)
         if self.limits is not LIMITED:
             self.recorder.unlimited(self, error)
         if self.responses and error is None and self.streams:

@@ -95,6 +95,7 @@ class Monitor:
             from .traffic import Book
 
             self._book = Book()
+            self._recorder.skips_transients = False
             libraries += meters.discover()
         self._installation = instrumentation.Installation(libraries, self._recorder)
         self._advice = {module: advice for library in libraries for module, advice in library.advice.items()}

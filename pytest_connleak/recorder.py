@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import origin
 from .in_flight import CLIENT, CONNECTION, Borrowed, InFlight, Manner, current, public_url, was_never_sent
@@ -95,8 +95,8 @@ class _Thread(threading.local):
     """Where the work was handed over that this thread does now."""
     started: _Start | None = None
     finalizing: int = 0
-    making: bool = False
-    """Whether something is being made here that makes its own pools."""
+    making: Literal["", "whole", "transient"] = ""
+    """Whether something is being made here that makes its own pools, and whether these are followed."""
 
 
 _thread = _Thread()
@@ -111,6 +111,7 @@ class Recorder:
         nodeid: the test that is running now, if any.
         events: what happened and was not yet handed over.
         responses: the numbers of the responses that are followed, as they had not been released when their call ended.
+        skips_transients: whether what :meth:`making_transient` is said of is not followed; it is no leak, but counts.
     """
 
     def __init__(self) -> None:
@@ -118,6 +119,7 @@ class Recorder:
         self.nodeid = ""
         self.events: deque[Event | Counted | Known] = deque()
         self.responses: set[int] = set()
+        self.skips_transients = True
         self.on_full: Callable[[], None] = lambda: None
         self._numbers = itertools.count(1)
         self._moments = itertools.count(1)
@@ -126,6 +128,8 @@ class Recorder:
         self._known: dict[int, Known] = {}
         self._dead: list[Known] = []
         self._opened = 0
+        # By their addresses, too, but not watched: each ends before the call that made it.
+        self._transient: set[int] = set()
         # Requests between which nothing was closed or passed to another are a run: they are counted together.  A run
         # ends after the event that ends it was noted, or another thread's next one would begin before that.
         self._run = 1
@@ -154,14 +158,17 @@ class Recorder:
         known = self._known.get(id(obj))
         if known is not None and known() is obj:
             return known
+        if stack is None and kind == "pool" and _thread.making and not origin.user_frame_below_plugin():
+            if _thread.making == "transient":
+                return None
+            stack = ()
         try:
             # A function in C: the handler of a signal may raise in one in Python, and the collector would swallow it.
             ref = Known(obj, self.events.append)
         except TypeError:
             return None
         if stack is None:
-            is_part = kind == "pool" and _thread.making and not origin.user_frame_below_plugin()
-            stack = () if is_part else self._stack(type(obj))
+            stack = self._stack(type(obj))
         number = next(self._numbers)
         key = id(obj)
         ref.id, ref.key, ref.kind, ref.start = number, key, kind, _thread.started
@@ -224,7 +231,7 @@ class Recorder:
 
         What the user's own code makes meanwhile is no part of it.
         """
-        before, _thread.making = _thread.making, True
+        before, _thread.making = _thread.making, "whole"
 
         def made(_: object, error: BaseException | None) -> None:
             _thread.making = before
@@ -232,6 +239,35 @@ class Recorder:
                 then()
 
         return made
+
+    def making_transient(self, obj: object = None) -> Callable[[object, BaseException | None], None]:
+        """The same of what its library makes, uses and closes within one call, or of a pool of that.
+
+        Neither it nor its pools can be left open, so they are not followed; what they open is.
+        """
+        before, _thread.making = _thread.making, "transient"
+        if obj is not None:
+            self._transient.add(id(obj))
+
+        def made(_: object, error: BaseException | None) -> None:
+            _thread.making = before
+            if error is not None:
+                self._transient.discard(id(obj))
+
+        return made
+
+    def is_transient(self, obj: object) -> bool:
+        """Whether :meth:`making_transient` was said of it, and it is in use."""
+        return id(obj) in self._transient
+
+    def calls_transient(self) -> bool:
+        """Whether the request under way in this thread or task is one of such an object."""
+        request = current.get()
+        return request is not None and request.client is not None and id(request.client) in self._transient
+
+    def transient_is_over(self, obj: object) -> None:
+        """It is closed."""
+        self._transient.discard(id(obj))
 
     def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> None:
         """An object came to be while the resource ``parent`` was at work for a request; it answers for that."""
@@ -367,7 +403,9 @@ class Recorder:
                 event = _new(Collected, (event.id,))
             note(event)
         self._run += 1
-        _thread.making = False  # the handler of a signal may have raised before the end of that was told
+        # What is under way is followed from here on, if it is transient.
+        self._transient.clear()
+        _thread.making = ""  # the handler of a signal may have raised before the end of that was told
         return events
 
     @property

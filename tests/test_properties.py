@@ -27,7 +27,6 @@ from heap import small_heap
 from programs import PROGRAMS, Program, difference, run
 from pytest_connleak import garbage, ledger
 from pytest_connleak.holders import Search
-from pytest_connleak.in_flight import InFlight
 from pytest_connleak.ledger import Ledger
 from pytest_connleak.model import Closed, Finding, Released, Sent, State
 from pytest_connleak.monitor import Monitor
@@ -300,7 +299,6 @@ BREAKS_PROGRAMS = dict(
         broken(Recorder, "adopted"),
         broken(Recorder, "adopted_one"),
         broken(Recorder, "_living_or_dying", Recorder.known),
-        broken(InFlight, "end"),
         broken(Recorder, "passes"),
         broken(Ledger, "move"),
         broken(Ledger, "settled"),

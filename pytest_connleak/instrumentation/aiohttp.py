@@ -101,7 +101,7 @@ def request(probe: Probe, library: str, session: Any, method: object, url: objec
 
     def ended(result: object, error: BaseException | None) -> None:
         if sending is not None and error is None and not sending.over:
-            _over(sending, result)
+            _over(sending, result, error)
 
     return ended
 
@@ -131,7 +131,7 @@ def _said(_: object, method: object, url: object) -> tuple[object, object]:
     return method, url
 
 
-def _over(request: InFlight, response: object) -> None:
+def _over(request: InFlight, response: object, _: BaseException | None) -> None:
     request.responses += ((response, _borrowed_by),)
 
 

@@ -35,10 +35,10 @@ def _said(_: object, request: object) -> tuple[object, object]:
     return getattr(request, "method", ""), getattr(request, "url", "")
 
 
-def _over(request: InFlight, response: object) -> None:
+def _over(request: InFlight, response: object, error: BaseException | None) -> None:
     probe = request.recorder
     if request.layer < CONNECTION:
-        _answered_by_a_mock(request, request.arguments[0], response)
+        _mocked(request, request.arguments[0], response, error)
     if probe.may_adopt(request.known):  # transports may make their pools when they need them
         probe.adopted(request.client, _pools(request.client))
 
@@ -99,7 +99,7 @@ def _sends(manner: Manner) -> Callable[..., End]:
 
         def ended(result: object, error: BaseException | None) -> None:
             if sending is not None and sending.layer < CONNECTION:
-                _answered_by_a_mock(sending, request, result)
+                _mocked(sending, request, result, error)
             if probe.may_adopt(known):
                 probe.adopted(client, _pools(client))
 
@@ -113,8 +113,13 @@ instrumentation.before("httpx._client:Client.send", _REQUEST)(_sends(_SYNC))
 instrumentation.before("httpx._client:AsyncClient.send", _REQUEST)(_sends(_ASYNC))
 
 
-def _answered_by_a_mock(sending: InFlight, request: object, response: object) -> None:
-    """What never came to httpcore, which sees the timeouts otherwise: the request, and those of an authentication."""
+def _mocked(sending: InFlight, request: object, response: object, error: BaseException | None) -> None:
+    """What never came to httpcore, which sees the timeouts otherwise: the request, and those of an authentication.
+
+    The client notes in an error of httpx what was sent when it was raised; what a hook raised before that has no note.
+    """
+    if error is not None and getattr(error, "_request", request) is None:
+        return
     history = getattr(response, "history", None)
     answered = [*(history if type(history) is list else []), response]
     for sent in (request, *(getattr(each, "_request", None) for each in answered)):

@@ -6,6 +6,7 @@ Followed sources: ``requests/sessions.py`` and ``requests/adapters.py``.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from ..in_flight import ADAPTER, CLIENT, UNKNOWN, InFlight, Manner
@@ -32,11 +33,29 @@ instrumentation = Instrumentation(
 @instrumentation.before("requests.sessions:Session.__init__")
 @instrumentation.before("requests.async_session:AsyncSession.__init__", optional=True)
 def session_opened(probe: Probe, library: str, session: Any) -> End:
-    def opened() -> None:
-        probe.opened(session, "session", library)
-        probe.adopted(session, _managers(session))
+    if probe.skips_transients and _is_of_one_call(library, session):
+        return probe.making_transient(session)
+    return probe.making(lambda: _first_seen(probe, library, session))
 
-    return probe.making(opened)
+
+def _is_of_one_call(library: str, session: object) -> bool:
+    """Whether it is made by ``requests.api.request``, which ``requests.get`` and the like call, in a ``with`` block.
+
+    What somebody else has put in the place of what closes it may not do so.
+    """
+    caller = sys._getframe(3)  # of the wrapper, of the observer
+    if caller.f_code.co_name != "request" or caller.f_globals.get("__name__") != f"{library}.api":
+        return False
+    adapter = getattr(sys.modules.get(f"{library}.adapters"), "HTTPAdapter", object)
+    return (
+        library != "niquests"  # it may go on with the request after that
+        and _closes_as_ever(type(session), f"{library}.sessions")
+        and _closes_as_ever(adapter, f"{library}.adapters")
+    )
+
+
+def _closes_as_ever(cls: type, module: str) -> bool:
+    return cls.__module__ == module == getattr(getattr(cls, "close", None), "__module__", None)
 
 
 @instrumentation.after("requests.sessions:Session.__setstate__")
@@ -61,7 +80,7 @@ _REQUEST, _STREAM, _TIMEOUT = Argument("request", 0), Argument("stream"), Argume
 @instrumentation.before("requests.async_session:AsyncSession.request", _METHOD, _URL, optional=True)
 def session_request(probe: Probe, library: str, session: Any, method: object, url: object) -> End | None:
     """The user's call begins here, unless it is one of ``send``, where its limits are known."""
-    known = probe.known(session) or _first_seen(probe, library, session)
+    known = probe.known(session) or _seen(probe, library, session)
     begun = probe.begin(session, known, library, _CALLED, (method, url), UNKNOWN)
     return None if begun is None else begun.end
 
@@ -80,7 +99,7 @@ def session_send(
         known = own.known
         own.reached(CLIENT, limits(timeout))
     else:
-        known = probe.known(session) or _first_seen(probe, library, session)
+        known = probe.known(session) or _seen(probe, library, session)
         own = begun = probe.begin(session, known, library, _PREPARED, (prepared,), limits(timeout))
     if own is not None:
         # requests has read what it does not stream, whatever a mock says of its connection.
@@ -88,17 +107,23 @@ def session_send(
         if not own.counted:  # as it is sent: a session may add to what the user said
             own.manner, own.arguments = _PREPARED, (prepared,)
     probe.sent(known, own or request)
+    if own is not None:
+        own.counted = True
     return None if begun is None else begun.end
 
 
+def _seen(probe: Probe, library: str, session: object) -> Known | None:
+    """A copy, an unpickled session, or one of a subclass that skips ``__init__``, is seen for the first time."""
+    return None if probe.is_transient(session) else _first_seen(probe, library, session)
+
+
 def _first_seen(probe: Probe, library: str, session: object) -> Known | None:
-    """A copy, an unpickled session, or one of a subclass that skips ``__init__``."""
     known = probe.opened(session, "session", library)
     probe.adopted(session, _managers(session))
     return known
 
 
-def _over(request: InFlight, _: object) -> None:
+def _over(request: InFlight, _: object, __: BaseException | None) -> None:
     """Adapters may have been put there, or have made the pools of proxies."""
     if request.recorder.may_adopt(request.known):
         request.recorder.adopted(request.client, _managers(request.client))
@@ -119,6 +144,9 @@ _CALLED, _PREPARED = Manner(_said, over=_over), Manner(_said_by, over=_over)
 @instrumentation.after("requests.async_session:AsyncSession.close", vital=("session",), optional=True)
 def session_closed(probe: Probe, call: Call) -> None:
     session = call.instance
+    if probe.is_transient(session):
+        probe.transient_is_over(session)
+        return
     probe.adopted(session, _managers(session))  # as they are now: adapters may have been put there without a word
     probe.closed(session)
 

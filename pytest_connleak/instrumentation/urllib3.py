@@ -56,9 +56,10 @@ def manager_closed(probe: Probe, call: Call) -> None:
 @instrumentation.before("urllib3.poolmanager:PoolManager._new_pool", optional=True)
 def manager_makes_a_pool(probe: Probe, library: str, manager: Any) -> End | None:
     """What the user's code makes of the pool is not known; nor does a copy of a manager answer for it."""
-    if probe.known(manager) is None or origin.user_frame_below_plugin():
+    is_known = probe.known(manager) is not None
+    if not (is_known or probe.calls_transient()) or origin.user_frame_below_plugin():
         return None
-    return probe.making()
+    return probe.making() if is_known else probe.making_transient()
 
 
 @instrumentation.after("urllib3.poolmanager:PoolManager.connection_from_pool_key", when=Probe.may_adopt_one)
@@ -135,7 +136,7 @@ def manager_urlopen(
     optional=True,
 )
 def pool_urlopen(probe: Probe, library: str, pool: Any, method: object, url: object, timeout: object) -> End | None:
-    known = probe.opened(pool, "pool", library)
+    known = probe.known(pool) or (None if probe.calls_transient() else probe.opened(pool, "pool", library))
     effective = limits(timeout if is_given(timeout) else pool.timeout)
     request, begun = probe.in_flight(), None
     if request is None or request.over:
