@@ -130,6 +130,10 @@ class Opened(NamedTuple):
     traits: frozenset[str]
 
 
+UNFOLLOWED = 0
+"""The number of what is not followed, since it cannot be left open."""
+
+
 class Adopted(NamedTuple):
     """The resource answers for ``children``: one mistake, one finding, at the outermost that can be closed."""
 

@@ -21,6 +21,7 @@ from . import origin
 from .in_flight import CLIENT, CONNECTION, Borrowed, InFlight, Manner, current, public_url, was_never_sent
 from .model import (
     PROCESS,
+    UNFOLLOWED,
     Abandoned,
     Adopted,
     Closed,
@@ -97,6 +98,8 @@ class _Thread(threading.local):
     finalizing: int = 0
     making: Literal["", "whole", "transient"] = ""
     """Whether something is being made here that makes its own pools, and whether these are followed."""
+    transients: tuple[int, ...] = ()
+    """The addresses of what is made, used and closed in one call that is under way here."""
 
 
 _thread = _Thread()
@@ -128,8 +131,6 @@ class Recorder:
         self._known: dict[int, Known] = {}
         self._dead: list[Known] = []
         self._opened = 0
-        # By their addresses, too, but not watched: each ends before the call that made it.
-        self._transient: set[int] = set()
         # Requests between which nothing was closed or passed to another are a run: they are counted together.  A run
         # ends after the event that ends it was noted, or another thread's next one would begin before that.
         self._run = 1
@@ -247,27 +248,26 @@ class Recorder:
         """
         before, _thread.making = _thread.making, "transient"
         if obj is not None:
-            self._transient.add(id(obj))
+            _thread.transients += (id(obj),)
 
         def made(_: object, error: BaseException | None) -> None:
             _thread.making = before
             if error is not None:
-                self._transient.discard(id(obj))
+                self.transient_is_over(obj)
 
         return made
 
     def is_transient(self, obj: object) -> bool:
-        """Whether :meth:`making_transient` was said of it, and it is in use."""
-        return id(obj) in self._transient
+        """Whether :meth:`making_transient` was said of it, and the call is under way."""
+        return id(obj) in _thread.transients
 
     def calls_transient(self) -> bool:
-        """Whether the request under way in this thread or task is one of such an object."""
-        request = current.get()
-        return request is not None and request.client is not None and id(request.client) in self._transient
+        """Whether there is anything like that here."""
+        return bool(_thread.transients)
 
     def transient_is_over(self, obj: object) -> None:
         """It is closed."""
-        self._transient.discard(id(obj))
+        _thread.transients = tuple(address for address in _thread.transients if address != id(obj))
 
     def opened_within(self, obj: object, parent: int, kind: ResourceKind, library: str) -> None:
         """An object came to be while the resource ``parent`` was at work for a request; it answers for that."""
@@ -403,8 +403,6 @@ class Recorder:
                 event = _new(Collected, (event.id,))
             note(event)
         self._run += 1
-        # What is under way is followed from here on, if it is transient.
-        self._transient.clear()
         _thread.making = ""  # the handler of a signal may have raised before the end of that was told
         return events
 
@@ -568,7 +566,11 @@ class Recorder:
         else:
             request.reached(CONNECTION, limits)
         self.sent(pool, request)
-        before, request.pool = request.pool, None if pool is None else pool.id
+        before = request.pool
+        if pool is not None:
+            request.pool = pool.id
+        else:
+            request.pool = UNFOLLOWED if _thread.transients else None
 
         def ended(result: object, error: BaseException | None) -> None:
             if not request.over:  # else it is forgotten, and is to keep nothing alive
@@ -586,6 +588,7 @@ class Recorder:
         if request is not None and request.client is client is not None:
             current.set(request.outer)
             request.forget()
+        self.transient_is_over(client)
 
     def unlimited(self, request: InFlight, error: BaseException | None) -> None:
         """A request that may wait without a limit has ended."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .model import (
+    UNFOLLOWED,
     Abandoned,
     Adopted,
     Closed,
@@ -54,7 +55,8 @@ def _closed_and_gone(events: Sequence[Event]) -> set[int]:
         elif isinstance(event, Opened):
             opened[event.id] = event.kind
         elif isinstance(event, Adopted):
-            families.append({event.id, *event.children})
+            if event.id != UNFOLLOWED:
+                families.append({event.id, *event.children})
             for child in event.children:
                 above[child] = (*above.get(child, ()), event.id)
         elif what is Sent:  # it is open again, and so is its manager

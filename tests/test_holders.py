@@ -402,6 +402,17 @@ def test_the_nearest_of_several_fixtures() -> None:
     assert getattr(holder(app.session, outer, inner), "fixture", None) == id(inner)
 
 
+def test_the_first_of_the_fixtures_that_are_as_near() -> None:
+    """In whichever order the collector comes by them."""
+    suspect = Thing()
+    one, other = Definition(suspect), Definition(suspect)
+
+    assert [getattr(holder(suspect, *both), "fixture", None) for both in ((one, other), (other, one))] == [
+        id(one),
+        id(other),
+    ]
+
+
 # --- something else ---------------------------------------------------------------------------------------
 
 

@@ -838,6 +838,36 @@ def test_a_fixture_holds_what_a_module_holds_too(pytester: pytest.Pytester, run:
     assert [(f["nodeid"].rpartition("::")[2], f["status"]) for f in ran.findings] == [("test_shared", "shared")]
 
 
+@pytest.mark.parametrize(("letting_go", "scope"), [("", "session"), ("wide.clear()", "module")])
+def test_two_fixtures_hold_it(letting_go: str, scope: str, pytester: pytest.Pytester, run: RunTests) -> None:
+    """The narrower is asked first; what it does not leave alone goes on to the wider."""
+    pytester.makepyfile(
+        f"""
+        import pytest
+        import requests
+
+
+        @pytest.fixture(scope="session")
+        def wide():
+            return []
+
+
+        @pytest.fixture(scope="module")
+        def narrow(wide):
+            held = []
+            yield held
+            {letting_go}
+
+
+        def test_holds(wide, narrow):
+            session = requests.Session()
+            narrow.append(session)
+            wide.append(session)
+        """
+    )
+    assert [finding["scope"] for finding in run().findings] == [scope]
+
+
 def test_what_closes_it_is_garbage(pytester: pytest.Pytester, run: RunTests) -> None:
     """It is alive itself, as was what the same line made before; the collector has to run for what would close it."""
     pytester.makepyfile(myapp=KEEPS_ALL)

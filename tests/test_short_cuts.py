@@ -11,6 +11,7 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -89,6 +90,21 @@ def test_an_adapter_put_in_the_place_of_another(server: Server, monitor: Monitor
     session.close()
     assert kinds(verdict(monitor)) == []
     first.close()
+
+
+def test_a_copy_answers_for_what_was_mounted_before_it_was_seen(server: Server, monitor: Monitor) -> None:
+    """It is seen at its first request; the adapter that it sends through closes nothing."""
+
+    class Stays(requests.adapters.HTTPAdapter):
+        def close(self) -> None:
+            pass
+
+    with requests.Session() as session:
+        copied = copy.deepcopy(session)
+    copied.mount("http://", Stays())
+    copied.get(server.url, timeout=5)
+    copied.close()
+    assert [line_of(finding) for finding in verdict(monitor)] == ["copied.get(server.url, timeout=5)"]
 
 
 # --- where it was made ------------------------------------------------------------------------------------
@@ -253,6 +269,73 @@ def test_a_redirect_of_a_manager_of_the_users(server: Server, monitor: Monitor) 
     )
 
 
+class Token(httpx.Auth):
+    """It asks for a token first, with a request of its own."""
+
+    def __init__(self, timeout: dict[str, float]) -> None:
+        self.timeout = timeout
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        yield httpx.Request("GET", "http://a.test/token", extensions={"timeout": self.timeout})
+        yield request
+
+
+def unlimited_by_a_hook(request: httpx.Request) -> None:
+    request.extensions["timeout"] = {}
+
+
+def refused_by_a_hook(request: httpx.Request) -> None:
+    raise httpx.ConnectError("not today")
+
+
+def answered(request: httpx.Request) -> httpx.Response:
+    if request.url.path == "/redirect":
+        return httpx.Response(302, headers={"Location": "/"})
+    if request.url.path == "/fails":
+        raise httpx.ReadTimeout("too late")
+    return httpx.Response(200)
+
+
+MISSING = ["missing-timeout"]
+MOCKED: dict[str, tuple[dict[str, Any], str, dict[str, Any], list[str]]] = {
+    "limited": ({}, "", {}, []),
+    "by nothing": ({"timeout": None}, "", {}, MISSING),
+    "for reading only": ({"timeout": httpx.Timeout(5, connect=None)}, "", {}, MISSING),
+    "not in this call": ({}, "", {"timeout": None}, MISSING),
+    "redirected": ({"timeout": None}, "redirect", {"follow_redirects": True}, MISSING),
+    "that fails": ({"timeout": None}, "fails", {}, MISSING),
+    "the token's": ({}, "", {"auth": Token({})}, MISSING),
+    "the token's, limited": ({}, "", {"auth": Token({"connect": 5, "read": 5})}, []),
+    "changed by a hook": ({"event_hooks": {"request": [unlimited_by_a_hook]}}, "", {}, MISSING),
+    "never sent": ({"timeout": None, "event_hooks": {"request": [refused_by_a_hook]}}, "", {}, []),
+}
+
+
+@pytest.mark.parametrize("case", MOCKED)
+def test_a_request_to_a_mock(case: str, monitor: Monitor) -> None:
+    """What does not come to httpcore is looked at when all is over."""
+    client_options, path, options, found = MOCKED[case]
+    with httpx.Client(transport=httpx.MockTransport(answered), **client_options) as client, suppress(httpx.HTTPError):
+        client.get(f"http://a.test/{path}", **options)
+    assert kinds(verdict(monitor)) == found
+
+
+@pytest.mark.parametrize(("inner", "outer", "found"), [(None, 5, MISSING), (5, None, []), (5, 5, [])])
+def test_a_mocked_client_within_another(
+    inner: float | None, outer: float | None, found: list[str], monitor: Monitor
+) -> None:
+    """It is the inner one that sends."""
+    within = httpx.Client(transport=httpx.MockTransport(answered), timeout=inner)
+
+    class Passes(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return within.send(within.build_request("GET", "http://a.test/"))
+
+    with within, httpx.Client(transport=Passes(), timeout=outer) as client:
+        client.get("http://b.test/")
+    assert kinds(verdict(monitor)) == found
+
+
 @pytest.mark.parametrize("answer", ["the second", "another"])
 def test_a_transport_that_drops_a_response(answer: str, server: Server, monitor: Monitor) -> None:
     """What the client reads is not all that was sent for it."""
@@ -265,6 +348,22 @@ def test_a_transport_that_drops_a_response(answer: str, server: Server, monitor:
     with httpx.Client(transport=Drops()) as client:
         client.get(f"{server.url}/size/50000")
     assert kinds(verdict(monitor)) == ["unclosed-response"]
+
+
+def test_what_is_over_keeps_nothing(server: Server, monitor: Monitor) -> None:
+    """The context has the last request still."""
+
+    class Session(requests.Session):
+        pass
+
+    session = Session()
+    prepared = requests.Request("GET", server.url).prepare()
+    response = session.send(prepared, timeout=5)
+    session.close()
+    kept = [weakref.ref(session), weakref.ref(prepared), weakref.ref(response)]
+    del session, prepared, response
+    assert [ref() for ref in kept] == [None] * 3
+    assert verdict(monitor) == []
 
 
 # --- interruptions ----------------------------------------------------------------------------------------

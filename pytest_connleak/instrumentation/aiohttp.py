@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from ..in_flight import Borrowed, InFlight, Manner
-from ..model import ASYNC, Advice, Limits
+from ..model import ASYNC, LIMITED, Advice, Limits
 from .interface import Argument, Call, End, Instrumentation, Outcome, Probe, leave_no_trace
 
 instrumentation = Instrumentation(
@@ -151,10 +151,11 @@ def connect(probe: Probe, library: str, connector: Any, timeout: object) -> End 
 
 def _limits(timeout: Any) -> Limits:
     """What a ``ClientTimeout``, or a number for its total, limits; 0 and None limit nothing."""
+    if getattr(timeout, "total", None):
+        return LIMITED
     if not hasattr(timeout, "sock_read"):
         return Limits.of(bool(timeout), bool(timeout))
-    connect = timeout.total or timeout.connect or timeout.sock_connect
-    return Limits.of(bool(connect), bool(timeout.total or timeout.sock_read))
+    return Limits.of(bool(timeout.connect or timeout.sock_connect), bool(timeout.sock_read))
 
 
 # --- responses ----------------------------------------------------------------------------------------
