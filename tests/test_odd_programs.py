@@ -841,10 +841,8 @@ def test_a_fixture_holds_what_a_module_holds_too(pytester: pytest.Pytester, run:
 @pytest.mark.parametrize(("letting_go", "scope"), [("", "session"), ("wide.clear()", "module")])
 def test_two_fixtures_hold_it(letting_go: str, scope: str, pytester: pytest.Pytester, run: RunTests) -> None:
     """The narrower is asked first; what it does not leave alone goes on to the wider."""
-    pytester.makepyfile(
-        f"""
+    fixtures = f"""
         import pytest
-        import requests
 
 
         @pytest.fixture(scope="session")
@@ -854,17 +852,24 @@ def test_two_fixtures_hold_it(letting_go: str, scope: str, pytester: pytest.Pyte
 
         @pytest.fixture(scope="module")
         def narrow(wide):
-            held = []
-            yield held
+            yield []
             {letting_go}
+        """
+    holds = """
+        import requests
 
 
         def test_holds(wide, narrow):
             session = requests.Session()
             narrow.append(session)
             wide.append(session)
+
+
+        def test_next(narrow):
+            pass
         """
-    )
+    pytester.makeconftest(fixtures)
+    pytester.makepyfile(test_one=holds, test_two="def test_other(wide): pass")
     assert [finding["scope"] for finding in run().findings] == [scope]
 
 
