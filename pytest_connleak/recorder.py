@@ -159,10 +159,11 @@ class Recorder:
         known = self._known.get(id(obj))
         if known is not None and known() is obj:
             return known
-        if stack is None and kind == "pool" and _thread.making and not origin.user_frame_below_plugin():
+        if stack is None and kind == "pool" and _thread.making:
             if _thread.making == "transient":
                 return None
-            stack = ()
+            if not origin.user_frame_below_plugin():
+                stack = ()
         try:
             # A function in C: the handler of a signal may raise in one in Python, and the collector would swallow it.
             ref = Known(obj, self.events.append)
@@ -244,7 +245,8 @@ class Recorder:
     def making_transient(self, obj: object = None) -> Callable[[object, BaseException | None], None]:
         """The same of what its library makes, uses and closes within one call, or of a pool of that.
 
-        Neither it nor its pools can be left open, so they are not followed; what they open is.
+        Neither it nor its pools can be left open, so they are not followed; what they open is.  No code of the user's
+        may run meanwhile.
         """
         before, _thread.making = _thread.making, "transient"
         if obj is not None:

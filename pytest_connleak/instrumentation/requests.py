@@ -41,7 +41,7 @@ def session_opened(probe: Probe, library: str, session: Any) -> End:
 def _is_of_one_call(library: str, session: object) -> bool:
     """Whether it is made by ``requests.api.request``, which ``requests.get`` and the like call, in a ``with`` block.
 
-    What somebody else has put in the place of what closes it may not do so.
+    Where somebody has put code of his own in the place of the library's, it may make more than that, or not close it.
     """
     caller = sys._getframe(3)  # of the wrapper, of the observer
     if caller.f_code.co_name != "request" or caller.f_globals.get("__name__") != f"{library}.api":
@@ -49,13 +49,15 @@ def _is_of_one_call(library: str, session: object) -> bool:
     adapter = getattr(sys.modules.get(f"{library}.adapters"), "HTTPAdapter", object)
     return (
         library != "niquests"  # it may go on with the request after that
-        and _closes_as_ever(type(session), f"{library}.sessions")
-        and _closes_as_ever(adapter, f"{library}.adapters")
+        and _is_the_librarys(type(session), f"{library}.sessions", ("__init__", "mount", "close"))
+        and _is_the_librarys(adapter, f"{library}.adapters", ("__init__", "init_poolmanager", "close"))
     )
 
 
-def _closes_as_ever(cls: type, module: str) -> bool:
-    return cls.__module__ == module == getattr(getattr(cls, "close", None), "__module__", None)
+def _is_the_librarys(cls: type, module: str, methods: tuple[str, ...]) -> bool:
+    return cls.__module__ == module and all(
+        getattr(getattr(cls, name, None), "__module__", None) == module for name in methods
+    )
 
 
 @instrumentation.after("requests.sessions:Session.__setstate__")
