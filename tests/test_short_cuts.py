@@ -284,8 +284,21 @@ def unlimited_by_a_hook(request: httpx.Request) -> None:
     request.extensions["timeout"] = {}
 
 
-def refused_by_a_hook(request: httpx.Request) -> None:
-    raise httpx.ConnectError("not today")
+def refuses(error: BaseException) -> Any:
+    """A hook, of requests or of responses."""
+
+    def hook(_: object) -> None:
+        raise error
+
+    return hook
+
+
+class Refuses(httpx.Auth):
+    """It asks for a token first, and does not like it."""
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        yield httpx.Request("GET", "http://a.test/token")
+        raise httpx.HTTPError("no token")
 
 
 def answered(request: httpx.Request) -> httpx.Response:
@@ -307,7 +320,23 @@ MOCKED: dict[str, tuple[dict[str, Any], str, dict[str, Any], list[str]]] = {
     "the token's": ({}, "", {"auth": Token({})}, MISSING),
     "the token's, limited": ({}, "", {"auth": Token({"connect": 5, "read": 5})}, []),
     "changed by a hook": ({"event_hooks": {"request": [unlimited_by_a_hook]}}, "", {}, MISSING),
-    "never sent": ({"timeout": None, "event_hooks": {"request": [refused_by_a_hook]}}, "", {}, []),
+    "the token's, and not liked": ({}, "", {"auth": Refuses()}, MISSING),
+    "the token's, and the rest fails": ({}, "fails", {"auth": Token({})}, MISSING),
+    "whose answer is refused": (
+        {"timeout": None, "event_hooks": {"response": [refuses(httpx.HTTPError("bad"))]}},
+        "",
+        {},
+        MISSING,
+    ),
+    **{
+        f"never sent, {type(error).__name__}": (
+            {"timeout": None, "event_hooks": {"request": [refuses(error)]}},
+            "",
+            {},
+            [],
+        )
+        for error in (httpx.ConnectError("x"), TimeoutError(), ValueError(), pytest.fail.Exception("x"))
+    },
 }
 
 
@@ -315,9 +344,20 @@ MOCKED: dict[str, tuple[dict[str, Any], str, dict[str, Any], list[str]]] = {
 def test_a_request_to_a_mock(case: str, monitor: Monitor) -> None:
     """What does not come to httpcore is looked at when all is over."""
     client_options, path, options, found = MOCKED[case]
-    with httpx.Client(transport=httpx.MockTransport(answered), **client_options) as client, suppress(httpx.HTTPError):
+    errors = (httpx.HTTPError, TimeoutError, ValueError, pytest.fail.Exception)
+    with httpx.Client(transport=httpx.MockTransport(answered), **client_options) as client, suppress(*errors):
         client.get(f"http://a.test/{path}", **options)
     assert kinds(verdict(monitor)) == found
+
+
+def test_a_copy_of_a_closed_client(monitor: Monitor) -> None:
+    with httpx.Client(timeout=5) as client:
+        copied = copy.copy(client)
+    copied.close()
+    with pytest.raises(RuntimeError):
+        copied.get("http://a.test/")
+    (finding,) = verdict(monitor)
+    assert "it sent no request" in finding.message
 
 
 @pytest.mark.parametrize(("inner", "outer", "found"), [(None, 5, MISSING), (5, None, []), (5, 5, [])])

@@ -38,7 +38,7 @@ def _said(_: object, request: object) -> tuple[object, object]:
 def _over(request: InFlight, response: object, error: BaseException | None) -> None:
     probe = request.recorder
     if request.layer < CONNECTION:
-        _mocked(request, request.arguments[0], response, error)
+        _mocked(request, request.library, response, error)
     if probe.may_adopt(request.known):  # transports may make their pools when they need them
         probe.adopted(request.client, _pools(request.client))
 
@@ -92,14 +92,15 @@ def _sends(manner: Manner) -> Callable[..., End]:
         known = probe.known(client) or _first_seen(probe, library, client, manner)
         begun = probe.begin(client, known, library, manner, (request,), UNKNOWN)
         sending = begun or probe.in_flight()
-        if known is not None and not (known.closed_at and client.is_closed):  # a closed client refuses the request
+        # A closed client refuses the request; so does the copy of one.
+        if known is not None and not ((known.closed_at or not known.run) and client.is_closed):
             probe.sent(known, sending)
         if begun is not None:
             return begun.end
 
         def ended(result: object, error: BaseException | None) -> None:
             if sending is not None and sending.layer < CONNECTION:
-                _mocked(sending, request, result, error)
+                _mocked(sending, library, result, error)
             if probe.may_adopt(known):
                 probe.adopted(client, _pools(client))
 
@@ -113,16 +114,26 @@ instrumentation.before("httpx._client:Client.send", _REQUEST)(_sends(_SYNC))
 instrumentation.before("httpx._client:AsyncClient.send", _REQUEST)(_sends(_ASYNC))
 
 
-def _mocked(sending: InFlight, request: object, response: object, error: BaseException | None) -> None:
+def _mocked(sending: InFlight, library: str, response: object, error: BaseException | None) -> None:
     """What never came to httpcore, which sees the timeouts otherwise: the request, and those of an authentication.
 
-    The client notes in an error of httpx what was sent when it was raised; what a hook raised before that has no note.
+    What was sent before an error came is still in the variables of the functions that it came through.
     """
-    if error is not None and getattr(error, "_request", request) is None:
-        return
-    history = getattr(response, "history", None)
-    answered = [*(history if type(history) is list else []), response]
-    for sent in (request, *(getattr(each, "_request", None) for each in answered)):
-        extensions = getattr(sent, "extensions", None)
+    answered = [response, *_listed(getattr(response, "history", None))]
+    sent = []
+    step = error.__traceback__ if error is not None else None
+    while step is not None:
+        frame, step = step.tb_frame, step.tb_next
+        if frame.f_globals.get("__name__") == f"{library}._client":
+            if frame.f_code.co_name == "_send_single_request":
+                sent.append(frame.f_locals.get("request"))
+            answered += [frame.f_locals.get("response"), *_listed(frame.f_locals.get("history"))]
+    for request in sent + [getattr(each, "_request", None) for each in answered]:
+        extensions = getattr(request, "extensions", None)
         if isinstance(extensions, dict):
             sending.reached(ADAPTER, limits_by_kind(extensions))
+
+
+def _listed(value: object) -> list[object]:
+    """A list; a mock may have put anything in its place."""
+    return value if type(value) is list else []

@@ -7,6 +7,7 @@ Followed sources: ``requests/sessions.py`` and ``requests/adapters.py``.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any
 
 from ..in_flight import ADAPTER, CLIENT, UNKNOWN, InFlight, Manner
@@ -30,11 +31,15 @@ instrumentation = Instrumentation(
 )
 
 
+_MAIN = threading.main_thread().ident
+
+
 @instrumentation.before("requests.sessions:Session.__init__")
 @instrumentation.before("requests.async_session:AsyncSession.__init__", optional=True)
 def session_opened(probe: Probe, library: str, session: Any) -> End:
     if probe.skips_transients and _is_of_one_call(library, session):
         return probe.making_transient(session)
+    probe.transient_is_over(session)  # one that was at this address, and whose end was not seen
     return probe.making(lambda: _first_seen(probe, library, session))
 
 
@@ -42,15 +47,20 @@ def _is_of_one_call(library: str, session: object) -> bool:
     """Whether it is made by ``requests.api.request``, which ``requests.get`` and the like call, in a ``with`` block.
 
     Where somebody has put code of his own in the place of the library's, it may make more than that, or not close it.
+    And in another thread it may be in use when a verdict comes.
     """
+    if threading.get_ident() != _MAIN:
+        return False
     caller = sys._getframe(3)  # of the wrapper, of the observer
     if caller.f_code.co_name != "request" or caller.f_globals.get("__name__") != f"{library}.api":
         return False
-    adapter = getattr(sys.modules.get(f"{library}.adapters"), "HTTPAdapter", object)
+    adapter = getattr(sys.modules.get(f"{library}.sessions"), "HTTPAdapter", object)
+    manager = getattr(sys.modules.get(f"{library}.adapters"), "PoolManager", object)
     return (
         library != "niquests"  # it may go on with the request after that
-        and _is_the_librarys(type(session), f"{library}.sessions", ("__init__", "mount", "close"))
+        and _is_the_librarys(type(session), f"{library}.sessions", ("__init__", "__enter__", "__exit__", "close"))
         and _is_the_librarys(adapter, f"{library}.adapters", ("__init__", "init_poolmanager", "close"))
+        and _is_the_librarys(manager, manager.__module__, ("__init__", "clear"))
     )
 
 
