@@ -64,6 +64,8 @@ def _closed_and_gone(events: Sequence[Event]) -> set[int]:
             while level := {parent for number in level for parent in above.get(number, ())} - again:
                 again |= level
             closed -= again
+            if not collected.isdisjoint(again):  # what answered for it is gone: it may have to answer for itself
+                opened.pop(event.id, None)
         elif what is Abandoned or what is Disowned:
             opened.pop(event.id, None)
     closed.update(child for child, parents in above.items() if all(opened.get(n) != "session" for n in parents))

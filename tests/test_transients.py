@@ -105,6 +105,12 @@ def test_a_manager_whose_pool_is_used_after_it_was_closed_is_entered() -> None:
     assert lasting(events) == events
 
 
+def test_a_pool_that_sends_when_its_manager_is_gone_is_entered() -> None:
+    """It answers for itself then, though a finalizer closes the manager yet."""
+    events = [*map(opened, (2, 3)), Adopted(2, (3,)), Collected(2), Sent(3, TEST, 1), Collected(3), Closed(2)]
+    assert lasting(events) == events
+
+
 def test_two_that_answer_for_each_other_come_to_an_end() -> None:
     """As sessions do whose adapters have each other for their pools."""
     events = [*map(opened, (1, 6)), Adopted(1, (6,)), Adopted(6, (1,)), Sent(1, TEST, 1), *map(Collected, (1, 6))]
