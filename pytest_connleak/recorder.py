@@ -114,6 +114,7 @@ class Recorder:
         nodeid: the test that is running now, if any.
         events: what happened and was not yet handed over.
         responses: the numbers of the responses that are followed, as they had not been released when their call ended.
+        count_opened: how many objects were opened so far.
         skips_transients: whether what :meth:`making_transient` is said of is not followed; it is no leak, but counts.
     """
 
@@ -130,7 +131,7 @@ class Recorder:
         # may yet close the object: until the verdict the dead are kept.
         self._known: dict[int, Known] = {}
         self._dead: list[Known] = []
-        self._opened = 0
+        self.count_opened = 0
         # Requests between which nothing was closed or passed to another are a run: they are counted together.  A run
         # ends after the event that ends it was noted, or another thread's next one would begin before that.
         self._run = 1
@@ -176,7 +177,7 @@ class Recorder:
         ref.id, ref.key, ref.kind, ref.start = number, key, kind, _thread.started
         ref.children, ref.parent, ref.closed_at, ref.adopted_at, ref.sent, ref.run = (), None, 0, 0, _NOTHING, 0
         self._known[key] = ref
-        self._opened += 1
+        self.count_opened += 1
         self._append(
             _new(
                 Opened,
@@ -196,7 +197,7 @@ class Recorder:
         ref = self.known(parent)
         if ref is None:
             return
-        ref.adopted_at = self._opened
+        ref.adopted_at = self.count_opened
         refs = [child for child in map(self.known, children) if child is not None]
         numbers = tuple(child.id for child in refs)
         if numbers != ref.children:
@@ -207,7 +208,7 @@ class Recorder:
 
     def may_adopt(self, parent: Known | None) -> bool:
         """Whether something was opened since it was last said what ``parent`` answers for."""
-        return parent is not None and parent.adopted_at != self._opened
+        return parent is not None and parent.adopted_at != self.count_opened
 
     def may_adopt_one(self, parent: object, child: object) -> bool:
         """Whether ``parent`` is not what was last said to answer for ``child``."""
@@ -295,11 +296,14 @@ class Recorder:
             return
         elif not request.counted and (request.known is client or request.known is None):
             counts = request.counted = True
-        sent, parent = client.sent, client.parent
-        if client.run != self._run or sent.owner is not self.owner or (parent is not None and parent() is None):
+        if (
+            client.run != self._run
+            or client.sent.owner is not self.owner
+            or (client.parent is not None and client.parent() is None)
+        ):
             self._sent_anew(client, int(counts))
         elif counts:
-            sent.requests += 1
+            client.sent.requests += 1
 
     def _sent_anew(self, client: Known, requests: int) -> None:
         if client.parent is not None and client.parent() is None:  # who sends may have to answer for it now

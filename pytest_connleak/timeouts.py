@@ -41,8 +41,9 @@ def limits(timeout: object) -> Limits:
 def limits_by_kind(extensions: Mapping[str, Any]) -> Limits:
     """What a request of httpx or httpcore limits, whose extensions have a number, or None, for each kind of wait."""
     timeout = extensions.get("timeout", {})
-    connect, read = timeout.get("connect"), timeout.get("read")
-    return LIMITED if connect and read else Limits.of(connect is not None, read is not None)
+    if "connect" in timeout and "read" in timeout and timeout["connect"] and timeout["read"]:
+        return LIMITED  # nearly all
+    return Limits.of(timeout.get("connect") is not None, timeout.get("read") is not None)
 
 
 def is_given(timeout: object) -> bool:

@@ -39,7 +39,10 @@ def _over(request: InFlight, response: object, error: BaseException | None) -> N
     probe = request.recorder
     if request.layer < CONNECTION:
         _mocked(request, request.library, response, error)
-    if probe.may_adopt(request.known):  # transports may make their pools when they need them
+    known = request.known
+    if (
+        known is not None and known.adopted_at != probe.count_opened
+    ):  # transports may make their pools when they need them
         probe.adopted(request.client, _pools(request.client))
 
 
