@@ -54,6 +54,8 @@ class Thing:
     responses: list[Thing] = field(default_factory=list)
     """Of a pool: each holds it."""
     adapters: dict[str, Adapter] = field(default_factory=dict)
+    displaced: list[Adapter] = field(default_factory=list)
+    """Those in whose place others were mounted."""
 
     @property
     def held_by(self) -> set[str]:
@@ -112,7 +114,7 @@ class World:
         thing.closed = thing.closed or not any(adapter.used for adapter in thing.adapters.values())
 
     def close_adapter(self, session: Thing, prefix: str) -> None:
-        """A session all of whose adapters were closed is closed, and so is every other that has the same ones."""
+        """A session all of whose adapters were closed is closed, and so is every other that has, or had, the same."""
         self._close_adapter(session.adapters[prefix])
 
     def _close_adapter(self, adapter: Adapter) -> None:
@@ -120,11 +122,13 @@ class World:
             return
         adapter.closed, adapter.used = True, False
         for thing in self.things:
-            if adapter in thing.adapters.values() and all(a.closed for a in thing.adapters.values()):
+            has_or_had = (*thing.adapters.values(), *thing.displaced)
+            if adapter in has_or_had and all(a.closed for a in thing.adapters.values()):
                 thing.closed = True
 
     def mount(self, session: Thing, adapter: Adapter) -> None:
-        """What was mounted in its place is nobody's finding."""
+        """That in whose place it is mounted is nobody's finding."""
+        session.displaced.append(session.adapters["http://"])
         session.adapters["http://"] = adapter
 
     def judge(self, *ending: str) -> list[Found]:
