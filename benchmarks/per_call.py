@@ -12,7 +12,8 @@ from .server import serving
 class _Call(NamedTuple):
     name: str
     target: float
-    reached: float
+    reached: float | None
+    """What comes of it where the target is out of reach."""
     test: str
     """A test that calls ``n`` times."""
 
@@ -21,7 +22,7 @@ CALLS = [
     _Call(
         "requests.Session.get, kept alive",
         1.015,
-        1.018,
+        1.017,
         """
 import requests
 def test_calls(url):
@@ -33,7 +34,7 @@ def test_calls(url):
     _Call(
         "requests.get",
         1.02,
-        1.175,
+        1.08,
         """
 import requests
 def test_calls(url):
@@ -44,7 +45,7 @@ def test_calls(url):
     _Call(
         "urllib3.PoolManager.request",
         1.03,
-        1.085,
+        1.08,
         """
 import urllib3
 def test_calls(url):
@@ -56,7 +57,7 @@ def test_calls(url):
     _Call(
         "httpx.Client.get",
         1.02,
-        1.03,
+        None,
         """
 import httpx
 def test_calls(url):
@@ -68,7 +69,7 @@ def test_calls(url):
     _Call(
         "aiohttp.ClientSession.get",
         1.03,
-        1.16,
+        1.145,
         """
 import asyncio
 import aiohttp
