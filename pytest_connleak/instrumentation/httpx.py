@@ -40,9 +40,8 @@ def _over(request: InFlight, response: object, error: BaseException | None) -> N
     if request.layer < CONNECTION:
         _mocked(request, request.library, response, error)
     known = request.known
-    if (
-        known is not None and known.adopted_at != probe.count_opened
-    ):  # transports may make their pools when they need them
+    # Transports may make their pools when they need them; may_adopt() would be one call more.
+    if known is not None and known.adopted_at != probe.count_opened:
         probe.adopted(request.client, _pools(request.client))
 
 
